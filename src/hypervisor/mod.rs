@@ -70,7 +70,8 @@ pub enum Notice {
     DefinitionChanged(VmId),
     /// The VM is no longer defined.
     Undefined(VmId),
-    /// The guest was reset or rebooted.
+    /// The guest was reset or rebooted. A driver without such an event (libvirt's test driver)
+    /// sends this notice when its reboot or reset call has returned.
     Rebooted(VmId),
     /// The guest agent's channel opened or closed.
     AgentChanged(VmId, AgentChannel),
@@ -220,8 +221,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Define or replace the persistent definition. Idempotent.
     fn define(&self, id: VmId, text: &DefinitionText) -> Result<()>;
 
-    /// Put our identity into the persistent (and running) definition's metadata.
-    fn tag(&self, id: VmId, identity: &VmIdentity, lifetime: Lifetime) -> Result<()>;
+    /// Put our identity into the persistent (and running) definition's metadata; `None` removes it.
+    fn tag(&self, id: VmId, identity: Option<&VmIdentity>, lifetime: Lifetime) -> Result<()>;
 
     /// Rename an inactive VM at the hypervisor.
     fn rename(&self, id: VmId, hypervisor_name: &str) -> Result<()>;
@@ -297,6 +298,9 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// One volume by name or path within its pool; `None`: not there.
     fn volume(&self, at: &VolumeRef) -> Result<Option<VolumeFacts>>;
+
+    /// Every volume of a pool.
+    fn volumes(&self, pool: &str) -> Result<Vec<VolumeFacts>>;
 
     /// The volume of an absolute path in whatever active pool; `None`: in none.
     fn volume_by_path(&self, path: &str) -> Result<Option<VolumeFacts>>;

@@ -16,6 +16,8 @@ pub struct DefinitionText(pub String);
 /// file can be rebuilt from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmIdentity {
+    /// The VM that this was written for: a copied definition is not mistaken for its original.
+    pub vm_id: VmId,
     /// The node whose store owns the VM: the ownership tag.
     pub node_id: NodeId,
     pub project_id: ProjectId,
@@ -69,6 +71,10 @@ pub struct VolumeFacts {
     pub capacity_bytes: u64,
     /// Bytes taken on the host.
     pub allocation_bytes: u64,
+    /// `None`: neither qcow2 nor raw, or the pool does not say.
+    pub format: Option<DiskFormat>,
+    /// Image underneath an overlay.
+    pub backing_path: Option<String>,
 }
 
 /// A storage pool's room.

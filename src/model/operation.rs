@@ -125,10 +125,8 @@ pub enum Intent {
     Redefine,
     /// A definition being replaced: finished.
     Update {
-        /// The definition that will be in force.
-        definition: super::definition::DefinitionText,
-        /// The hypervisor's name after it.
-        hypervisor_name: String,
+        /// The record as it will be, the new definition in it.
+        vm: Box<super::vm::VmRecord>,
     },
 }
 

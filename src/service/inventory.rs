@@ -249,16 +249,32 @@ impl Inventory {
         self.usage.store(Arc::new(usage));
     }
 
-    /// Change many VMs in one step: `edit` sees the picture and returns, for each VM, its new form
-    /// (`None`: gone). What is returned is published as one version a VM, in order.
+    /// Change many VMs in one step: `edit` sees the picture and says what becomes of which VM.
+    /// Each change is a version of its own, published in order.
     pub fn write<T>(&self, edit: impl FnOnce(&Picture, &mut Edits) -> T) -> T {
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut picture = Picture::clone(&self.current.load());
-        let mut edits = Edits::default();
-        let answer = edit(&picture, &mut edits);
-        if edits.is_empty() {
-            return answer;
+        match self.try_write(|picture, edits| Ok::<T, std::convert::Infallible>(edit(picture, edits))) {
+            Ok(answer) => answer,
+            Err(never) => match never {},
         }
+    }
+
+    /// As [`write`](Self::write); nothing changes where `edit` fails.
+    ///
+    /// # Errors
+    /// `edit`'s own.
+    pub fn try_write<T, E>(&self, edit: impl FnOnce(&Picture, &mut Edits) -> Result<T, E>) -> Result<T, E> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.current.load_full();
+        let mut edits = Edits::default();
+        let answer = edit(&now, &mut edits)?;
+        if !edits.is_empty() {
+            self.publish(&now, edits);
+        }
+        Ok(answer)
+    }
+
+    fn publish(&self, now: &Picture, edits: Edits) {
+        let mut picture = now.clone();
         let mut told = Vec::with_capacity(edits.vms.len());
         if let Some(stale_since) = edits.stale_since {
             picture.stale_since = stale_since;
@@ -268,7 +284,6 @@ impl Inventory {
             match vm {
                 Some(mut vm) => {
                     vm.version = picture.version;
-                    vm.wire = WireCache::default();
                     let vm = Arc::new(vm);
                     told.push(match picture.vms.insert(id, Arc::clone(&vm)) {
                         Some(_) => Change::Modified(vm),
@@ -287,7 +302,6 @@ impl Inventory {
             // No watcher is no error.
             let _ = self.changes.send(change);
         }
-        answer
     }
 
     /// Change one VM that is known; `None` where it is not.
