@@ -14,7 +14,13 @@ import { TRANSPORTS } from "../lib/transports.mjs";
 import { watch } from "../lib/watch.mjs";
 
 const run = promisify(execFile);
-const BUF = new URL("../node_modules/.bin/buf", import.meta.url).pathname;
+const ARCHITECTURE = { x64: "x64", arm64: "aarch64" }[process.arch];
+// buf's package for this processor, and not the one over them all: that one also wants those for
+// systems on which KVM does not exist.
+const BUF = new URL(
+  `../node_modules/@bufbuild/buf-linux-${ARCHITECTURE}/bin/buf`,
+  import.meta.url,
+).pathname;
 
 it("tells a stranger every service and method by reflection", async () => {
   const { stdout } = await run(BUF, ["curl", "--http2-prior-knowledge", "--list-methods", SERVER]);
