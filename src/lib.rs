@@ -4,3 +4,4 @@
 
 pub mod hypervisor;
 pub mod model;
+pub mod store;

@@ -28,6 +28,13 @@ use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms}
 
 pub use power::Reboot;
 
+/// The steps that recovery repeats after a crash: the very ones of the use cases.
+pub(crate) mod recovery {
+    pub(crate) use super::begin::ended;
+    pub(crate) use super::create::{forget_created, undo as undo_create};
+    pub(crate) use super::delete::{forget_deleted, remove as remove_from_host};
+}
+
 /// Whether the picture has been compared with libvirt since the last connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
