@@ -10,4 +10,5 @@ pub mod node;
 pub mod operation;
 pub mod spec;
 pub mod units;
+pub mod validate;
 pub mod vm;
