@@ -11,4 +11,5 @@ pub mod operation;
 pub mod spec;
 pub mod spec_diff;
 pub mod units;
+pub mod validate;
 pub mod vm;
