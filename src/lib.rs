@@ -1,0 +1,7 @@
+//! Quantix-KVM: virtual machines on one Linux box. The rooms and what each may import are drawn
+//! in the README; imports run downwards only, and a test reads the `use` lines.
+#![allow(refining_impl_trait_internal, refining_impl_trait_reachable)]
+
+pub mod hypervisor;
+pub mod model;
+pub mod store;

@@ -1,0 +1,100 @@
+//! What passes between the service and the hypervisor about one VM: the definition to be made,
+//! the hypervisor's own text of a definition, and what was seen.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{NodeId, ProjectId, VmId};
+use super::spec::{DiskFormat, DiskProvisioning, VmSpec};
+use super::units::Gib;
+
+/// The hypervisor's own text of a persistent or running definition (libvirt: the domain XML).
+/// Opaque to every room but the hypervisor; kept so that a VM undefined outside can be redefined.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct DefinitionText(pub String);
+
+/// The facts of ours that are mirrored into the hypervisor's definition, so that a lost state
+/// file can be rebuilt from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmIdentity {
+    /// The VM that this was written for: a copied definition is not mistaken for its original.
+    pub vm_id: VmId,
+    /// The node whose store owns the VM: the ownership tag.
+    pub node_id: NodeId,
+    pub project_id: ProjectId,
+    /// Our name, which may be longer than the hypervisor allows.
+    pub name: String,
+    pub description: String,
+    /// Sorted by key.
+    pub labels: Vec<(String, String)>,
+    pub created_by: String,
+    /// Microseconds since 1970.
+    pub created_at_us: i64,
+    /// Grows with each change of name, labels, description or specification.
+    pub generation: u64,
+    /// Position in the node's start order; `None`: after those that have one.
+    pub start_order: Option<u32>,
+    /// Seconds to wait after this VM's start before the next one's.
+    pub start_delay_sec: Option<u32>,
+    pub guest_os_family: super::spec::GuestOsFamily,
+    pub guest_os_variant: String,
+    /// Volumes that were made for this VM and may go with it.
+    pub owned_volumes: Vec<VolumeRef>,
+}
+
+/// A volume of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VolumeRef {
+    /// Pool's name.
+    pub pool: String,
+    /// Volume's name within the pool.
+    pub volume: String,
+}
+
+/// A volume to be created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVolume {
+    pub at: VolumeRef,
+    pub size: Gib,
+    pub format: DiskFormat,
+    pub provisioning: DiskProvisioning,
+    /// Image underneath: absolute path and its declared format.
+    pub backing: Option<(String, DiskFormat)>,
+}
+
+/// A volume as it lies in its pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeFacts {
+    pub at: VolumeRef,
+    /// Absolute path for file and block volumes.
+    pub path: String,
+    /// Size that a guest sees, in bytes.
+    pub capacity_bytes: u64,
+    /// Bytes taken on the host.
+    pub allocation_bytes: u64,
+    /// `None`: neither qcow2 nor raw, or the pool does not say.
+    pub format: Option<DiskFormat>,
+    /// Image underneath an overlay.
+    pub backing_path: Option<String>,
+}
+
+/// A storage pool's room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFacts {
+    pub name: String,
+    pub active: bool,
+    pub capacity_bytes: u64,
+    pub allocation_bytes: u64,
+    pub available_bytes: u64,
+}
+
+/// Everything needed to write one VM's persistent definition. Volumes exist or will exist at the
+/// paths that the disks' `path` fields name: the service has resolved pools before this is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VmDefinition {
+    pub id: VmId,
+    /// Name for the hypervisor: at most 60 characters, free on the host.
+    pub hypervisor_name: String,
+    pub identity: VmIdentity,
+    /// Every disk has a `path` and a `format`; every NIC a MAC.
+    pub spec: VmSpec,
+}

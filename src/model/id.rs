@@ -1,0 +1,135 @@
+//! Typed identifiers. A VM's id is libvirt's domain UUID, chosen by us before the first side
+//! effect, so that what a crash left behind is found again by name (ARCHITECTURE, decision 1).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The project that an empty or `default` project id means.
+pub const DEFAULT_PROJECT: ProjectId = ProjectId(Uuid::from_u128(1));
+
+/// The text was not a UUID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is not a UUID; write it like 0b5c1a2e-1111-4222-8333-944444444444")]
+pub struct NotAUuid {
+    /// What was sent, clipped to 64 characters.
+    pub text: String,
+}
+
+macro_rules! typed_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh random id.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+
+            /// The sixteen bytes, in the order in which they are stored and sorted.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// The id of sixteen stored bytes.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0.as_hyphenated(), f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAUuid;
+            fn from_str(text: &str) -> Result<Self, NotAUuid> {
+                // Only the hyphenated form: one id has one spelling.
+                if text.len() != 36 {
+                    return Err(NotAUuid { text: clip(text, 64) });
+                }
+                Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|_| NotAUuid { text: clip(text, 64) })
+            }
+        }
+    };
+}
+
+typed_id!(
+    /// A VM: libvirt's domain UUID.
+    VmId
+);
+typed_id!(
+    /// A node: libvirt's host UUID at first start, else random; the store's word wins later.
+    NodeId
+);
+typed_id!(
+    /// A project that owns VMs.
+    ProjectId
+);
+typed_id!(
+    /// An operation: time-ordered (UUID version 7), so that newest-first is key order reversed.
+    OperationId
+);
+
+impl OperationId {
+    /// A fresh time-ordered id.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl ProjectId {
+    /// The project that a request names: empty and `default` are [`DEFAULT_PROJECT`].
+    ///
+    /// # Errors
+    /// [`NotAUuid`] for any other text that is not a UUID.
+    pub fn from_request(text: &str) -> Result<Self, NotAUuid> {
+        match text {
+            "" | "default" => Ok(DEFAULT_PROJECT),
+            other => other.parse(),
+        }
+    }
+}
+
+/// At most `max` characters of `text`, with an ellipsis where something was cut: outside text
+/// goes into messages clipped, never whole.
+#[must_use]
+pub fn clip(text: &str, max: usize) -> String {
+    let mut out: String = text.chars().take(max).collect();
+    if out.len() < text.len() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hyphenated_uuid_is_an_id() {
+        assert!("11111111-1111-1111-1111-111111111111".parse::<VmId>().is_ok());
+        for bad in ["", "11111111111111111111111111111111", "{11111111-1111-1111-1111-111111111111}", "x"] {
+            assert!(bad.parse::<VmId>().is_err(), "{bad} was taken for a UUID");
+        }
+    }
+
+    #[test]
+    fn empty_and_default_name_the_first_project() {
+        assert_eq!(ProjectId::from_request("").ok(), Some(DEFAULT_PROJECT));
+        assert_eq!(ProjectId::from_request("default").ok(), Some(DEFAULT_PROJECT));
+        assert_eq!(DEFAULT_PROJECT.to_string(), "00000000-0000-0000-0000-000000000001");
+    }
+}

@@ -1,0 +1,13 @@
+//! What things are and the rules they obey: ids, units, the VM's specification, the node, and
+//! `lifecycle`, the one state machine. Pure: no async, no I/O, so that every rule can be tested
+//! as a table and asked by every other room.
+
+pub mod definition;
+pub mod event;
+pub mod id;
+pub mod lifecycle;
+pub mod node;
+pub mod operation;
+pub mod spec;
+pub mod units;
+pub mod vm;

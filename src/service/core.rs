@@ -1,0 +1,177 @@
+//! What every use case stands on: the store, the hypervisor, the live picture, and the one way in
+//! which records change.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+
+use crate::hypervisor::{self, Hypervisor};
+use crate::model::event::{Event, Severity, Subject};
+use crate::model::id::{NodeId, VmId};
+use crate::model::lifecycle::Seen;
+use crate::model::vm::Moment;
+use crate::store::{Store, Transaction};
+
+use super::error::ServiceError;
+use super::inventory::{Edits, Inventory, Picture};
+
+/// How long outside changes may wait before they are kept: many then share one commit.
+const KEEP_AFTER: Duration = Duration::from_millis(200);
+
+/// Shared by every service.
+pub struct Core {
+    pub store: Store,
+    pub hypervisor: Arc<dyn Hypervisor>,
+    pub inventory: Inventory,
+    pub node_id: NodeId,
+    /// Every look at a VM, for those who wait for a state.
+    seen: broadcast::Sender<(VmId, Seen)>,
+    later: Mutex<Later>,
+    wake_keeper: Notify,
+}
+
+/// What is published and not yet kept.
+#[derive(Default)]
+struct Later {
+    records: HashSet<VmId>,
+    events: Vec<Event>,
+}
+
+impl Core {
+    /// Over an open store and a hypervisor that need not be connected yet.
+    #[must_use]
+    pub fn new(store: Store, hypervisor: Arc<dyn Hypervisor>, inventory: Inventory, node_id: NodeId) -> Self {
+        Self {
+            store,
+            hypervisor,
+            inventory,
+            node_id,
+            seen: broadcast::channel(1024).0,
+            later: Mutex::default(),
+            wake_keeper: Notify::new(),
+        }
+    }
+
+    /// Change records, events and operations in one durable transaction, then the picture. The
+    /// picture's writer is held throughout, so memory and file can never disagree in order.
+    /// Blocks: call it through [`blocking`].
+    ///
+    /// # Errors
+    /// Whatever `change` returns; nothing is changed then.
+    pub fn transact<T>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>, &Picture, &mut Edits) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.inventory
+            .try_write(|picture, edits| self.store.commit(|tx| change(tx, picture, edits)))
+    }
+
+    /// Run a hypervisor call on a thread of its own.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce(&dyn Hypervisor) -> hypervisor::Result<T> + Send + 'static,
+    ) -> hypervisor::Result<T> {
+        let hypervisor = Arc::clone(&self.hypervisor);
+        blocking(move || call(hypervisor.as_ref())).await
+    }
+
+    /// Hear every look at every VM from now on.
+    #[must_use]
+    pub fn sightings(&self) -> broadcast::Receiver<(VmId, Seen)> {
+        self.seen.subscribe()
+    }
+
+    /// Tell those who wait what was seen.
+    pub fn sighted(&self, id: VmId, seen: Seen) {
+        // Nobody waiting is no error.
+        let _ = self.seen.send((id, seen));
+    }
+
+    /// Keep this VM's record as it then is, and this event, within [`KEEP_AFTER`]: for outside
+    /// changes, which libvirt remembers and nobody was promised.
+    pub fn keep_later(&self, id: Option<VmId>, event: Option<Event>) {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        later.records.extend(id);
+        later.events.extend(event);
+        drop(later);
+        self.wake_keeper.notify_one();
+    }
+
+    /// Keep what waits, now. Blocks.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn keep_now(&self) -> Result<(), ServiceError> {
+        let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        if later.records.is_empty() && later.events.is_empty() {
+            return Ok(());
+        }
+        self.transact(|tx, picture, _| {
+            for id in &later.records {
+                // Gone meanwhile: whoever removed it has removed its record.
+                if let Some(vm) = picture.vms.get(id) {
+                    tx.vm_put(&vm.record)?;
+                }
+            }
+            for event in &later.events {
+                tx.event_append(event)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keep what waits, whenever something does, until `stop`.
+    pub async fn keeper(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.wake_keeper.notified() => tokio::time::sleep(KEEP_AFTER).await,
+                () = stop.cancelled() => break,
+            }
+            self.keep_and_tell().await;
+        }
+        self.keep_and_tell().await;
+    }
+
+    async fn keep_and_tell(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        if let Err(error) = blocking(move || core.keep_now()).await {
+            tracing::error!(%error, "outside changes could not be kept");
+        }
+    }
+
+    /// An event of a VM.
+    #[must_use]
+    pub fn vm_event(&self, id: VmId, kind: &str, message: String, severity: Severity, user: &str) -> Event {
+        Event {
+            subject: Subject::Vm,
+            resource_id: id.to_string(),
+            kind: kind.to_owned(),
+            message,
+            user: user.to_owned(),
+            severity,
+            at: Moment::now(),
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+/// Run blocking work on a thread of its own.
+///
+/// # Panics
+/// Where the work panics: the panic goes on in the caller's task.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is going away cancels; nobody is left to answer.
+            Err(_) => std::panic::panic_any("the runtime is shutting down"),
+        },
+    }
+}

@@ -1,0 +1,169 @@
+//! Why a use case did not do what it was asked. One variant a situation (BEHAVIOUR §2); `kind`
+//! is the situation's word, from which `rpc::error` makes the Connect code and operations keep
+//! theirs. Messages are whole sentences for people; `Internal`'s is for the log alone.
+
+use crate::hypervisor::HypervisorError;
+use crate::model::id::OperationId;
+use crate::model::validate::Violation;
+use crate::store::StoreError;
+
+/// A failed use case.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ServiceError {
+    /// The request breaks rules: all of them at once.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Violation>),
+    #[error("{what} '{id}' not found")]
+    NotFound { what: &'static str, id: String },
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The verb does not fit the state, the resource is in use, the node is not schedulable.
+    #[error("{message}")]
+    Precondition {
+        /// One word for programs, such as `WRONG_STATE`.
+        reason: &'static str,
+        /// The VM or node at fault, by id.
+        subject: String,
+        message: String,
+    },
+    /// Another operation holds the VM.
+    #[error("{message}")]
+    Busy { operation: OperationId, message: String },
+    /// `resource_version` is not the present one.
+    #[error("{0}")]
+    Stale(String),
+    /// Not enough of something; needed and free are in the sentence.
+    #[error("{0}")]
+    Exhausted(String),
+    #[error("{0}")]
+    Unavailable(String),
+    /// Declared, but not offered by this version or this host.
+    #[error("{field}: {message}")]
+    Unimplemented { field: String, message: String },
+    #[error("{0}")]
+    DeadlineExceeded(String),
+    #[error("{0}")]
+    Cancelled(String),
+    /// Something of ours or below us failed in a way that the client cannot help.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The situation, in Connect's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    InvalidArgument,
+    NotFound,
+    AlreadyExists,
+    FailedPrecondition,
+    Aborted,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+    DeadlineExceeded,
+    Canceled,
+    Internal,
+}
+
+impl ErrorKind {
+    /// The word that operations keep.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::FailedPrecondition => "failed_precondition",
+            Self::Aborted => "aborted",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Unimplemented => "unimplemented",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Canceled => "canceled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl ServiceError {
+    /// The situation that this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::AlreadyExists(_) => ErrorKind::AlreadyExists,
+            Self::Precondition { .. } => ErrorKind::FailedPrecondition,
+            Self::Busy { .. } | Self::Stale(_) => ErrorKind::Aborted,
+            Self::Exhausted(_) => ErrorKind::ResourceExhausted,
+            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Unimplemented { .. } => ErrorKind::Unimplemented,
+            Self::DeadlineExceeded(_) => ErrorKind::DeadlineExceeded,
+            Self::Cancelled(_) => ErrorKind::Canceled,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// A single broken rule.
+    #[must_use]
+    pub fn invalid(field: &str, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(field, description)])
+    }
+
+    /// No VM of this id.
+    #[must_use]
+    pub fn no_vm(id: impl ToString) -> Self {
+        Self::NotFound { what: "VM", id: id.to_string() }
+    }
+
+    /// No node of this id.
+    #[must_use]
+    pub fn no_node(id: impl ToString) -> Self {
+        Self::NotFound { what: "Node", id: id.to_string() }
+    }
+}
+
+fn join(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<HypervisorError> for ServiceError {
+    fn from(error: HypervisorError) -> Self {
+        let message = error.to_string();
+        match error {
+            HypervisorError::Unreachable(_) => Self::Unavailable(message),
+            HypervisorError::NoSuchVm(id) => Self::no_vm(id),
+            HypervisorError::NotFound(what) => Self::Precondition {
+                reason: "NOT_ON_HOST",
+                subject: String::new(),
+                message: what,
+            },
+            HypervisorError::AlreadyExists(what) => Self::AlreadyExists(what),
+            HypervisorError::Refused(_) => Self::Invalid(vec![Violation::new("spec", message)]),
+            HypervisorError::WrongState(_) => Self::Precondition {
+                reason: "HYPERVISOR_STATE",
+                subject: String::new(),
+                message,
+            },
+            HypervisorError::Unsupported(what) => Self::Unimplemented { field: "spec".to_owned(), message: what },
+            HypervisorError::NoSpace(what) => Self::Exhausted(what),
+            HypervisorError::AgentUnresponsive(_) => Self::Unavailable(message),
+            HypervisorError::TimedOut(_) => Self::DeadlineExceeded(message),
+            // libvirt's and QEMU's own words are the administrator's best clue: they are told.
+            HypervisorError::Failed(_) => Self::Precondition {
+                reason: "HYPERVISOR_FAILED",
+                subject: String::new(),
+                message,
+            },
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::AlreadyExists { .. } => Self::AlreadyExists(error.to_string()),
+            other => Self::Internal(format!("the state file failed: {other}")),
+        }
+    }
+}

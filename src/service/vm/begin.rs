@@ -1,0 +1,287 @@
+//! The beginning and the end of every operation on a VM, the same for each verb: decide under the
+//! lock, commit the intent, do the work in a task of its own, look again, commit what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::event::Severity;
+use crate::model::id::VmId;
+use crate::model::lifecycle::{Decision, Denial, Pending, Plan, decide};
+use crate::model::operation::{Intent, Operation, OperationState, Verb};
+use crate::model::vm::{Moment, PowerState};
+
+use super::super::core::{Core, blocking};
+use super::super::error::ServiceError;
+use super::super::inventory::Vm;
+use super::super::operations::{EndReason, Hold, OperationService, Running, new_operation};
+use super::super::reconcile::{apply_listing, fold_in};
+use super::super::requests::Caller;
+use super::VmService;
+
+/// How long a pre-empted operation's call into libvirt may still take before it is left behind.
+const LEAVE_BEHIND: Duration = Duration::from_secs(5);
+
+/// What came of an operation, for its event.
+pub(super) struct Outcome {
+    /// Dotted word of the event, such as `vm.started`.
+    pub kind: &'static str,
+    pub message: String,
+    pub severity: Severity,
+}
+
+impl Outcome {
+    pub fn info(kind: &'static str, message: String) -> Self {
+        Self { kind, message, severity: Severity::Info }
+    }
+}
+
+impl VmService {
+    /// The refusal of a verb, with the VM's name and the reason.
+    pub(super) fn denied(vm: &Vm, verb: Verb, denial: &Denial) -> ServiceError {
+        let message = denial.sentence(&vm.record.name, vm.record.state, verb);
+        match denial {
+            Denial::Busy(pending) => ServiceError::Busy { operation: pending.operation_id, message },
+            Denial::AlreadySo
+            | Denial::WrongState(_)
+            | Denial::NeedsForce
+            | Denial::WaitsForDisk(_)
+            | Denial::Transient
+            | Denial::AlreadyManaged
+            | Denial::StillDefined => ServiceError::Precondition {
+                reason: denial.reason(),
+                subject: vm.record.id.to_string(),
+                message,
+            },
+        }
+    }
+
+    /// What `verb` would do to the VM now, and what holds it. The running table is asked, not the
+    /// picture: it is the lock.
+    fn decision(&self, id: VmId, verb: Verb) -> Result<(Arc<Vm>, Decision, Option<Arc<Running>>), ServiceError> {
+        let vm = self.get(id)?;
+        let holder = self.operations.holder(&id.to_string());
+        let mut situation = vm.situation();
+        situation.pending = holder.as_ref().map(|holder| {
+            let operation = holder.operation();
+            Pending {
+                verb: operation.verb,
+                operation_id: operation.id,
+                since: operation.created_at,
+            }
+        });
+        let decision = decide(&situation, verb);
+        Ok((vm, decision, holder))
+    }
+
+    /// May a verb that needs no operation be done now.
+    pub(super) fn permit(&self, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
+        let (vm, decision, _) = self.decision(id, verb)?;
+        match decision {
+            Decision::Now | Decision::Begin(_) => Ok(vm),
+            Decision::Denied(denial) => Err(Self::denied(&vm, verb, &denial)),
+        }
+    }
+
+    /// Begin an operation: decided, taken, committed, visible. `prepare` may look at the VM and the
+    /// plan, refuse, and fill in intent, deadline and whether it can be cancelled.
+    pub(super) async fn begin(
+        &self,
+        caller: &Caller,
+        id: VmId,
+        verb: Verb,
+        prepare: impl Fn(&Vm, Plan, &mut Operation) -> Result<(), ServiceError>,
+    ) -> Result<(Hold, Plan, Arc<Vm>), ServiceError> {
+        self.ready()?;
+        loop {
+            let (vm, decision, holder) = self.decision(id, verb)?;
+            let plan = match decision {
+                Decision::Begin(plan) => plan,
+                // An update of the definition is decided as `Now` and begun as an operation.
+                Decision::Now => Plan::Redefine,
+                Decision::Denied(denial) => return Err(Self::denied(&vm, verb, &denial)),
+            };
+            if let Some(holder) = holder {
+                holder.end(EndReason::Preempted);
+                holder.released().await;
+                continue;
+            }
+            let mut operation = new_operation(caller, verb, id.to_string(), Intent::Plain);
+            prepare(&vm, plan, &mut operation)?;
+            let Ok(running) = self.operations.take(operation) else {
+                continue;
+            };
+            // Between the decision and the taking the state may have moved.
+            if self.get(id).map(|now| now.record.state) != Ok(vm.record.state) {
+                self.operations.release(&running);
+                continue;
+            }
+            self.commit_begin(caller, &running).await?;
+            return Ok((Hold::new(running, Arc::clone(&self.operations)), plan, vm));
+        }
+    }
+
+    /// Commit the operation and show it; let go of the VM where that fails.
+    pub(super) async fn commit_begin(&self, caller: &Caller, running: &Arc<Running>) -> Result<(), ServiceError> {
+        let core = Arc::clone(&self.core);
+        let operation = running.operation();
+        let key = caller.idempotency;
+        let committed = blocking(move || {
+            core.transact(|tx, _, _| {
+                tx.operation_put(&operation)?;
+                if let Some(key) = key {
+                    tx.idempotency_begin(&key.key, &key.body, operation.id)?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+        match committed {
+            Ok(()) => {
+                self.operations.show(&running.operation());
+                Ok(())
+            }
+            Err(error) => {
+                self.operations.release(running);
+                Err(error)
+            }
+        }
+    }
+
+    /// The end of an operation: look at the VM once more, commit record, event and result in one
+    /// step, show it, let go.
+    pub(super) async fn finish(
+        core: &Arc<Core>,
+        operations: &Arc<OperationService>,
+        running: &Arc<Running>,
+        id: VmId,
+        result: Result<Outcome, ServiceError>,
+        change: impl FnOnce(&mut Vm) + Send + 'static,
+    ) -> Result<Arc<Vm>, ServiceError> {
+        let operation = running.operation();
+        let look = core.ask(move |hypervisor| hypervisor.look(id)).await;
+        let finished = Arc::new(ended(&operation, &result));
+        let keeper = Arc::clone(core);
+        let last = Arc::clone(&finished);
+        let event = match &result {
+            Ok(outcome) => core.vm_event(id, outcome.kind, outcome.message.clone(), outcome.severity, &operation.user),
+            Err(error) => core.vm_event(
+                id,
+                "vm.operation_failed",
+                format!("{}: {error}", operation.verb.word()),
+                Severity::Error,
+                &operation.user,
+            ),
+        };
+        let succeeded = result.is_ok();
+        let committed = blocking(move || {
+            keeper.transact(|tx, picture, edits| {
+                tx.operation_put(&last)?;
+                tx.event_append(&event)?;
+                if let Some(vm) = picture.vms.get(&id) {
+                    let mut vm = vm.edit();
+                    vm.operation = None;
+                    if let Ok(Some(listed)) = &look {
+                        apply_listing(&mut vm, listed);
+                    }
+                    if succeeded {
+                        change(&mut vm);
+                    }
+                    tx.vm_put(&vm.record)?;
+                    edits.put(vm);
+                }
+                Ok(())
+            })
+        })
+        .await;
+        // A commit that fails leaves the intent in the store: the next start finds and ends it.
+        if let Err(error) = &committed {
+            tracing::error!(operation = %operation.id, %error, "the end of an operation could not be kept");
+            core.inventory.edit(id, |vm| vm.operation = None);
+        }
+        operations.settle(running, Operation::clone(&finished));
+        operations.announce(&finished);
+        operations.release(running);
+        result?;
+        committed?;
+        core.inventory.get(id).ok_or_else(|| ServiceError::no_vm(id))
+    }
+
+    /// After the operation has let go: what was noticed while it held the VM is looked at again.
+    pub(super) fn afterwards(&self, id: VmId) {
+        fold_in(&self.core, id);
+    }
+
+    /// Run a call into libvirt that may hang, and give it up when the operation is asked to end.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        running: &Arc<Running>,
+        call: impl FnOnce(&dyn crate::hypervisor::Hypervisor) -> crate::hypervisor::Result<T> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let core = Arc::clone(&self.core);
+        let mut asked = tokio::spawn(async move { core.ask(call).await });
+        tokio::select! {
+            answer = &mut asked => joined(answer),
+            reason = running.ended() => {
+                // A start that is stopped at once must not come up after the power-off.
+                let _ = tokio::time::timeout(LEAVE_BEHIND, asked).await;
+                Err(ended_by(&reason))
+            }
+        }
+    }
+}
+
+fn joined<T>(
+    answer: Result<crate::hypervisor::Result<T>, tokio::task::JoinError>,
+) -> Result<T, ServiceError> {
+    match answer {
+        Ok(answer) => Ok(answer?),
+        Err(error) => Err(ServiceError::Internal(format!("a call into libvirt panicked: {error}"))),
+    }
+}
+
+/// The error of an operation that was asked to end.
+pub(super) fn ended_by(reason: &EndReason) -> ServiceError {
+    ServiceError::Cancelled(match reason {
+        EndReason::Cancelled { by } => format!("cancelled by {by}"),
+        EndReason::Preempted => "pre-empted by a forced stop".to_owned(),
+    })
+}
+
+/// The final form of an operation.
+pub(crate) fn ended<T>(operation: &Operation, result: &Result<T, ServiceError>) -> Operation {
+    let mut last = operation.clone();
+    last.finished_at = Some(Moment::now());
+    last.deadline = None;
+    last.cancel = crate::model::operation::Cancel::Impossible;
+    match result {
+        Ok(_) => {
+            last.state = OperationState::Succeeded;
+            last.progress_percent = 100;
+            last.step.clear();
+        }
+        Err(error) => {
+            last.state = match error {
+                ServiceError::Cancelled(_) => OperationState::Cancelled,
+                ServiceError::Invalid(_)
+                | ServiceError::NotFound { .. }
+                | ServiceError::AlreadyExists(_)
+                | ServiceError::Precondition { .. }
+                | ServiceError::Busy { .. }
+                | ServiceError::Stale(_)
+                | ServiceError::Exhausted(_)
+                | ServiceError::Unavailable(_)
+                | ServiceError::Unimplemented { .. }
+                | ServiceError::DeadlineExceeded(_)
+                | ServiceError::Internal(_) => OperationState::Failed,
+            };
+            error.kind().word().clone_into(&mut last.error_code);
+            last.error_message = error.to_string();
+        }
+    }
+    last
+}
+
+/// Whether the state still lets the guest answer.
+pub(super) fn is_on(state: PowerState) -> bool {
+    matches!(state, PowerState::Running | PowerState::Paused(_))
+}

@@ -1,0 +1,329 @@
+//! Creation: everything is decided and looked up first, the intent committed with the record, and
+//! only then volumes made and the definition written. A failure at any step, or a crash, removes
+//! what of it exists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::hypervisor::{Hypervisor, Undefine};
+use crate::model::definition::{NewVolume, VmDefinition, VmIdentity};
+use crate::model::id::{NodeId, VmId};
+use crate::model::lifecycle::Plan;
+use crate::model::operation::{Cancel, CreateIntent, Intent, Verb};
+use crate::model::validate;
+use crate::model::vm::{Autostart, DescribedVm, Moment, Origin, PowerState, VmRecord};
+
+use super::super::core::{Core, blocking};
+use super::super::error::ServiceError;
+use super::super::inventory::Vm;
+use super::super::operations::{EndReason, Hold, Running, new_operation};
+use super::super::requests::{Caller, CreateVm};
+use super::begin::{Outcome, ended_by};
+use super::resolve::{Resolved, hypervisor_name, resolve};
+use super::{VmService, same_name};
+
+impl VmService {
+    /// Make a VM: volumes, definition, and, where asked, its first start.
+    ///
+    /// # Errors
+    /// `Invalid` with every broken rule, `AlreadyExists` for a name taken in the project,
+    /// `Precondition`, `Exhausted`, `Unimplemented` for what this host does not offer. Nothing is
+    /// left behind by a creation that failed.
+    pub async fn create(self: &Arc<Self>, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
+        let violations = validate::vm_create(&wanted.name, &wanted.description, &wanted.labels, &wanted.spec);
+        if !violations.is_empty() {
+            return Err(ServiceError::Invalid(violations));
+        }
+        self.ready()?;
+        let node_id = self.placed(wanted.node_id)?;
+        self.nodes.ensure_schedulable(node_id)?;
+        if wanted.start_on_create {
+            self.nodes.admit(&wanted.spec)?;
+        }
+        if let Some(other) = same_name(&self.core.inventory.picture(), wanted.project_id, &wanted.name, None) {
+            return Err(ServiceError::AlreadyExists(format!(
+                "the project has a VM named \"{}\" already: {other}",
+                wanted.name
+            )));
+        }
+        let core = Arc::clone(&self.core);
+        let user = caller.user.clone();
+        let start_after = wanted.start_on_create;
+        let intent = blocking(move || intend(&core, wanted, &user)).await?;
+        let vm = intent.vm.clone();
+        let id = vm.id;
+        let mut operation = new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
+        operation.cancel = Cancel::Possible;
+        let running = self
+            .operations
+            .take(operation)
+            .map_err(|_| ServiceError::Internal("a fresh id is held already".to_owned()))?;
+        self.commit_create(caller, &running, vm.clone()).await?;
+        let hold = Hold::new(running, Arc::clone(&self.operations));
+
+        let made = self.make(&hold, &intent).await;
+        let started = match &made {
+            Ok(_) if start_after => {
+                self.operations.progress(&hold, "starting", 90);
+                let known = self.get(id)?;
+                self.perform(&hold, Plan::Boot, &known, self.core.sightings()).await
+            }
+            Ok(_) | Err(_) => Ok(()),
+        };
+        let result = match (made, started) {
+            (Ok(described), Ok(())) => Ok(described),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        };
+        match result {
+            Ok(described) => {
+                let outcome = Outcome::info("vm.created", format!("VM \"{}\" was created", vm.name));
+                let answer = Self::finish(&self.core, &self.operations, &hold, id, Ok(outcome), move |vm| {
+                    created(vm, described);
+                })
+                .await;
+                self.afterwards(id);
+                answer
+            }
+            Err(error) => {
+                self.operations.progress(&hold, "removing what was made", 0);
+                self.unmake(&hold, &intent, error).await
+            }
+        }
+    }
+
+    /// The node that was asked for must be this host: no other runs VMs from here.
+    fn placed(&self, asked: Option<NodeId>) -> Result<NodeId, ServiceError> {
+        let here = self.core.node_id;
+        match asked {
+            None => Ok(here),
+            Some(node) if node == here => Ok(here),
+            Some(node) => {
+                self.nodes.get(node)?;
+                Err(ServiceError::Precondition {
+                    reason: "NOT_THIS_NODE",
+                    subject: node.to_string(),
+                    message: format!("VMs are created on this host alone ({here}); leave node_id out"),
+                })
+            }
+        }
+    }
+
+    /// Intent, record and name in one transaction: two creations of one name cannot both begin.
+    async fn commit_create(&self, caller: &Caller, running: &Arc<Running>, vm: VmRecord) -> Result<(), ServiceError> {
+        let core = Arc::clone(&self.core);
+        let operation = running.operation();
+        let shown = Arc::clone(&operation);
+        let key = caller.idempotency;
+        let committed = blocking(move || {
+            core.transact(|tx, picture, edits| {
+                if picture.vms.values().any(|other| other.record.hypervisor_name == vm.hypervisor_name) {
+                    return Err(ServiceError::AlreadyExists(format!(
+                        "another VM of this host has just taken the name \"{}\"; try again",
+                        vm.hypervisor_name
+                    )));
+                }
+                tx.operation_put(&operation)?;
+                tx.vm_create(&vm)?;
+                if let Some(key) = key {
+                    tx.idempotency_begin(&key.key, &key.body, operation.id)?;
+                }
+                let mut shown_vm = Vm::of_record(vm);
+                shown_vm.operation = Some(shown);
+                edits.put(shown_vm);
+                Ok(())
+            })
+        })
+        .await;
+        match committed {
+            Ok(()) => {
+                self.operations.announce(&running.operation());
+                Ok(())
+            }
+            Err(error) => {
+                self.operations.release(running);
+                Err(error)
+            }
+        }
+    }
+
+    /// Volumes, definition, autostart; what libvirt made of it comes back.
+    async fn make(&self, running: &Arc<Running>, intent: &CreateIntent) -> Result<DescribedVm, ServiceError> {
+        let steps = intent.volumes.len() + 1;
+        for (done, volume) in intent.volumes.iter().enumerate() {
+            self.stop_here(running)?;
+            let percent = u8::try_from(done * 80 / steps).unwrap_or(0);
+            self.operations
+                .progress(running, &format!("creating volume {}", volume.at.volume), percent);
+            let volume = volume.clone();
+            self.call(running, move |h| h.volume_create(&volume)).await?;
+        }
+        self.stop_here(running)?;
+        self.operations.progress(running, "defining", 80);
+        let id = intent.vm.id;
+        let definition = intent.vm.definition.clone();
+        let autostart = Autostart::from_flag(intent.autostart);
+        self.call(running, move |h| {
+            h.define(id, &definition)?;
+            if autostart.is_on() {
+                h.set_autostart(id, autostart)?;
+            }
+            h.describe(id)?.ok_or(crate::hypervisor::HypervisorError::NoSuchVm(id))
+        })
+        .await
+    }
+
+    /// Between two steps a cancelled creation turns back.
+    fn stop_here(&self, running: &Arc<Running>) -> Result<(), ServiceError> {
+        match futures::FutureExt::now_or_never(running.ended()) {
+            Some(reason @ (EndReason::Cancelled { .. } | EndReason::Preempted)) => Err(ended_by(&reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Remove what was made, forget the record, and answer with the reason.
+    async fn unmake(&self, running: &Arc<Running>, intent: &CreateIntent, error: ServiceError) -> Result<Arc<Vm>, ServiceError> {
+        let core = Arc::clone(&self.core);
+        let wanted = intent.clone();
+        let undone = blocking(move || undo(core.hypervisor.as_ref(), wanted.vm.id, &wanted.volumes)).await;
+        if let Err(why) = undone {
+            // The intent stays in the store: the next connection to libvirt finishes the undoing.
+            tracing::error!(vm = %intent.vm.id, error = %why, "a failed creation could not be undone yet");
+        }
+        forget_created(&self.core, &self.operations, running, intent, &error).await?;
+        Err(error)
+    }
+}
+
+/// Look everything up and write the definition down; nothing is changed yet.
+fn intend(core: &Core, wanted: CreateVm, user: &str) -> Result<CreateIntent, ServiceError> {
+    let id = VmId::random();
+    let now = Moment::now();
+    let hypervisor = core.hypervisor.as_ref();
+    let Resolved { spec, volumes } = resolve(hypervisor, &core.inventory, id, &wanted.name, wanted.spec)?;
+    let hypervisor_name = hypervisor_name(&core.inventory.picture(), id, &wanted.name);
+    let guest_os = spec.guest_os.clone();
+    let disk_sizes: BTreeMap<String, u64> =
+        spec.disks.iter().filter(|disk| disk.size.0 > 0).map(|disk| (disk.path.clone(), disk.size.bytes())).collect();
+    let mut record = VmRecord {
+        id,
+        name: wanted.name,
+        hypervisor_name: hypervisor_name.clone(),
+        project_id: wanted.project_id,
+        node_id: core.node_id,
+        labels: wanted.labels,
+        description: wanted.description,
+        origin: Origin::ControlPlane,
+        created_by: user.to_owned(),
+        created_at: now,
+        updated_at: now,
+        generation: 1,
+        start_order: None,
+        start_delay_sec: None,
+        guest_os,
+        owned_volumes: volumes.iter().map(|volume| volume.at.clone()).collect(),
+        disk_sizes,
+        definition: crate::model::definition::DefinitionText::default(),
+        state: PowerState::Provisioning,
+        state_changed_at: now,
+        last_seen_at: now,
+        error_message: String::new(),
+        lost_reason: String::new(),
+    };
+    record.definition = hypervisor.render(&VmDefinition {
+        id,
+        hypervisor_name,
+        identity: identity(&record),
+        spec,
+    })?;
+    Ok(CreateIntent {
+        vm: record,
+        volumes,
+        autostart: wanted.autostart,
+        start_after: wanted.start_on_create,
+    })
+}
+
+/// Our facts about a VM, as they are mirrored into its definition.
+#[must_use]
+pub(crate) fn identity(record: &VmRecord) -> VmIdentity {
+    VmIdentity {
+        vm_id: record.id,
+        node_id: record.node_id,
+        project_id: record.project_id,
+        name: record.name.clone(),
+        description: record.description.clone(),
+        labels: record.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        created_by: record.created_by.clone(),
+        created_at_us: record.created_at.0,
+        generation: record.generation,
+        start_order: record.start_order,
+        start_delay_sec: record.start_delay_sec,
+        guest_os_family: record.guest_os.family,
+        guest_os_variant: record.guest_os.variant.clone(),
+        owned_volumes: record.owned_volumes.clone(),
+    }
+}
+
+/// A VM that was just defined is what libvirt made of it.
+fn created(vm: &mut Vm, described: DescribedVm) {
+    vm.record.definition = described.persistent;
+    vm.set_spec(described.spec);
+    if vm.record.state == PowerState::Provisioning {
+        vm.record.state = PowerState::Stopped;
+    }
+}
+
+/// Undo a creation: safe to run twice, and after a crash at any point of it.
+///
+/// # Errors
+/// The hypervisor's; run it again later.
+pub(crate) fn undo(hypervisor: &dyn Hypervisor, id: VmId, volumes: &[NewVolume]) -> Result<(), ServiceError> {
+    hypervisor.power_off(id).or_else(absent_is_done)?;
+    hypervisor.undefine(id, Undefine::WithState)?;
+    for volume in volumes {
+        hypervisor.volume_delete(&volume.at)?;
+    }
+    Ok(())
+}
+
+fn absent_is_done(error: crate::hypervisor::HypervisorError) -> crate::hypervisor::Result<()> {
+    match error {
+        crate::hypervisor::HypervisorError::NoSuchVm(_) => Ok(()),
+        other => Err(other),
+    }
+}
+
+/// The record of a creation that failed goes; its operation stays, with the reason.
+pub(crate) async fn forget_created(
+    core: &Arc<Core>,
+    operations: &Arc<super::super::operations::OperationService>,
+    running: &Arc<Running>,
+    intent: &CreateIntent,
+    error: &ServiceError,
+) -> Result<(), ServiceError> {
+    let id = intent.vm.id;
+    let last = Arc::new(super::begin::ended::<()>(&running.operation(), &Err(error.clone())));
+    let event = core.vm_event(
+        id,
+        "vm.create_failed",
+        format!("VM \"{}\" was not created: {error}", intent.vm.name),
+        crate::model::event::Severity::Error,
+        &last.user,
+    );
+    let keeper = Arc::clone(core);
+    let kept = Arc::clone(&last);
+    let committed = blocking(move || {
+        keeper.transact(|tx, _, edits| {
+            tx.operation_put(&kept)?;
+            tx.event_append(&event)?;
+            tx.vm_delete(id)?;
+            edits.remove(id);
+            Ok(())
+        })
+    })
+    .await;
+    operations.settle(running, crate::model::operation::Operation::clone(&last));
+    operations.announce(&last);
+    operations.release(running);
+    committed
+}

@@ -1,0 +1,245 @@
+//! Deletion: what goes is decided before the first effect and committed, so that an interrupted
+//! deletion is finished and never half of one.
+
+use std::sync::Arc;
+
+use crate::hypervisor::{Hypervisor, Undefine};
+use crate::model::definition::VolumeRef;
+use crate::model::event::Severity;
+use crate::model::id::VmId;
+use crate::model::lifecycle::Plan;
+use crate::model::operation::{DeleteIntent, Intent, Verb};
+use crate::model::vm::{Lifetime, Origin};
+
+use super::super::core::{Core, blocking};
+use super::super::error::ServiceError;
+use super::super::inventory::Vm;
+use super::super::operations::{OperationService, Running};
+use super::super::requests::{Caller, DeleteVm};
+use super::VmService;
+use super::begin::ended;
+
+impl VmService {
+    /// Delete a VM. With `delete_volumes` go the volumes that were made for it, are writable and
+    /// used by no other VM; what stays is named in the event.
+    ///
+    /// # Errors
+    /// `Precondition` where it is on and `force` was not sent.
+    pub async fn delete(self: &Arc<Self>, caller: &Caller, id: VmId, how: DeleteVm) -> Result<(), ServiceError> {
+        if how.remove_from_inventory_only {
+            return self.remove_from_inventory(caller, id).await;
+        }
+        let verb = if how.force { Verb::ForceDelete } else { Verb::Delete };
+        let core = Arc::clone(&self.core);
+        let volumes = blocking(move || which_volumes(&core, id, how)).await?;
+        let (hold, plan, vm) = self
+            .begin(caller, id, verb, move |_, _, operation| {
+                operation.intent = Intent::Delete(DeleteIntent {
+                    vm: id,
+                    volumes: volumes.going.clone(),
+                    kept: volumes.staying.clone(),
+                    inventory_only: false,
+                });
+                Ok(())
+            })
+            .await?;
+        let intent = match &hold.operation().intent {
+            Intent::Delete(intent) => intent.clone(),
+            Intent::Plain | Intent::Create(_) | Intent::Redefine | Intent::Update { .. } => {
+                return Err(ServiceError::Internal("a deletion lost its intent".to_owned()));
+            }
+        };
+        self.operations.progress(&hold, gone_step(plan), 10);
+        let core = Arc::clone(&self.core);
+        let work = intent.clone();
+        let done = blocking(move || remove(core.hypervisor.as_ref(), plan, &work)).await;
+        match done {
+            Ok(left) => forget_deleted(&self.core, &self.operations, &hold, &vm, &intent, left).await,
+            Err(error) => {
+                // Nothing of ours is forgotten: the VM is shown as it now is.
+                Self::finish(&self.core, &self.operations, &hold, id, Err(error), |_| {}).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Our record goes, libvirt's VM stays and shows up as one of the host's.
+    async fn remove_from_inventory(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
+        self.ready()?;
+        let vm = self.permit(id, Verb::Update).or_else(|error| match self.get(id) {
+            // Of a transient VM only our own facts go; that it allows.
+            Ok(vm) if vm.lifetime == Lifetime::Transient && vm.operation.is_none() => Ok(vm),
+            Ok(_) | Err(_) => Err(error),
+        })?;
+        if vm.record.origin.is_managed() && vm.lifetime == Lifetime::Persistent {
+            let lifetime = vm.lifetime;
+            match self.core.ask(move |h| h.tag(id, None, lifetime)).await {
+                Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let event = self.core.vm_event(
+            id,
+            "vm.removed_from_inventory",
+            format!("VM \"{}\" was removed from the inventory; libvirt's VM was left alone", vm.record.name),
+            Severity::Info,
+            &caller.user,
+        );
+        let core = Arc::clone(&self.core);
+        blocking(move || {
+            core.transact(|tx, _, edits| {
+                tx.vm_delete(id)?;
+                tx.event_append(&event)?;
+                edits.remove(id);
+                Ok(())
+            })
+        })
+        .await?;
+        self.afterwards(id);
+        Ok(())
+    }
+}
+
+fn gone_step(plan: Plan) -> &'static str {
+    match plan {
+        Plan::PowerOffThenUndefine => "powering off and removing",
+        Plan::Forget => "forgetting",
+        Plan::Undefine
+        | Plan::Boot
+        | Plan::Restore
+        | Plan::ClearThenBoot
+        | Plan::Resume
+        | Plan::Wake
+        | Plan::ShutDown
+        | Plan::ResumeThenShutDown
+        | Plan::PowerOff
+        | Plan::DropSaved
+        | Plan::ClearCrash
+        | Plan::Reboot
+        | Plan::Reset
+        | Plan::Pause
+        | Plan::Save
+        | Plan::Redefine => "removing",
+    }
+}
+
+/// Which volumes go with the VM and which stay, with the reason.
+struct Volumes {
+    going: Vec<VolumeRef>,
+    staying: Vec<(String, String)>,
+}
+
+fn which_volumes(core: &Core, id: VmId, how: DeleteVm) -> Result<Volumes, ServiceError> {
+    let picture = core.inventory.picture();
+    let vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?;
+    let spec = core.inventory.spec(vm);
+    let mut volumes = Volumes { going: Vec::new(), staying: Vec::new() };
+    for at in &vm.record.owned_volumes {
+        let name = format!("{}/{}", at.pool, at.volume);
+        if !how.delete_volumes {
+            volumes.staying.push((name, "deleting volumes was not asked for".to_owned()));
+            continue;
+        }
+        let Some(facts) = core.hypervisor.volume(at)? else {
+            continue;
+        };
+        let readonly = spec.disks.iter().any(|disk| disk.path == facts.path && disk.readonly);
+        let user = picture.vms.values().find(|other| {
+            other.record.id != id && core.inventory.spec(other).disks.iter().any(|disk| disk.path == facts.path)
+        });
+        let based = core
+            .hypervisor
+            .volumes(&at.pool)?
+            .into_iter()
+            .find(|other| other.backing_path.as_deref() == Some(facts.path.as_str()));
+        if readonly {
+            volumes.staying.push((name, "it is attached read-only".to_owned()));
+        } else if let Some(other) = user {
+            volumes.staying.push((name, format!("VM \"{}\" uses it too", other.record.name)));
+        } else if let Some(other) = based {
+            volumes.staying.push((name, format!("volume {} is an overlay of it", other.at.volume)));
+        } else {
+            volumes.going.push(at.clone());
+        }
+    }
+    for disk in &spec.disks {
+        let owned = vm.record.owned_volumes.iter().any(|at| disk.path.ends_with(&format!("/{}", at.volume)));
+        if !owned && !disk.path.is_empty() {
+            volumes.staying.push((disk.path.clone(), "it was not made for this VM".to_owned()));
+        }
+    }
+    Ok(volumes)
+}
+
+/// Remove the VM from the host; volumes that could not be deleted come back with the reason. Safe
+/// to run twice, and after a crash at any point of it.
+pub(crate) fn remove(
+    hypervisor: &dyn Hypervisor,
+    plan: Plan,
+    intent: &DeleteIntent,
+) -> Result<Vec<(String, String)>, ServiceError> {
+    if plan == Plan::PowerOffThenUndefine {
+        match hypervisor.power_off(intent.vm) {
+            Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if plan != Plan::Forget {
+        hypervisor.undefine(intent.vm, Undefine::WithState)?;
+    }
+    let mut left = Vec::new();
+    for at in &intent.volumes {
+        if let Err(error) = hypervisor.volume_delete(at) {
+            if matches!(error, crate::hypervisor::HypervisorError::Unreachable(_)) {
+                return Err(error.into());
+            }
+            left.push((format!("{}/{}", at.pool, at.volume), error.to_string()));
+        }
+    }
+    Ok(left)
+}
+
+/// The record goes, the event says what stayed, the operation ends: one transaction.
+pub(crate) async fn forget_deleted(
+    core: &Arc<Core>,
+    operations: &Arc<OperationService>,
+    running: &Arc<Running>,
+    vm: &Vm,
+    intent: &DeleteIntent,
+    left: Vec<(String, String)>,
+) -> Result<(), ServiceError> {
+    let id = intent.vm;
+    let operation = running.operation();
+    let last = Arc::new(ended(&operation, &Ok(())));
+    let severity = if left.is_empty() { Severity::Info } else { Severity::Warning };
+    let mut message = format!("VM \"{}\" was deleted", vm.record.name);
+    if vm.record.origin == Origin::HostDiscovered {
+        message.push_str("; it had been defined outside");
+    }
+    let mut event = core.vm_event(id, "vm.deleted", message, severity, &operation.user);
+    for at in &intent.volumes {
+        let name = format!("{}/{}", at.pool, at.volume);
+        if !left.iter().any(|(stayed, _)| *stayed == name) {
+            event.metadata.insert(format!("deleted:{name}"), "volume".to_owned());
+        }
+    }
+    for (name, why) in intent.kept.iter().chain(&left) {
+        event.metadata.insert(format!("kept:{name}"), why.clone());
+    }
+    let keeper = Arc::clone(core);
+    let kept = Arc::clone(&last);
+    let committed = blocking(move || {
+        keeper.transact(|tx, _, edits| {
+            tx.operation_put(&kept)?;
+            tx.event_append(&event)?;
+            tx.vm_delete(id)?;
+            edits.remove(id);
+            Ok(())
+        })
+    })
+    .await;
+    operations.settle(running, crate::model::operation::Operation::clone(&last));
+    operations.announce(&last);
+    operations.release(running);
+    committed
+}

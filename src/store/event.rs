@@ -1,0 +1,115 @@
+//! Events, in the order of their sequence numbers (clocks jump), up to a bound.
+
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use super::codec::{decode, encode};
+use super::error::StoreError;
+use super::stored::{EventV1, subject_code};
+use super::tables::{EVENTS, EVENTS_BY_RESOURCE};
+use super::{Store, Transaction, key, prefix_end};
+use crate::model::event::{Event, SequencedEvent, Severity, Subject};
+use crate::model::vm::Moment;
+
+/// Events that are kept, the oldest going first.
+const KEPT: u64 = 50_000;
+
+/// Which events are meant; empty fields mean all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    pub subject: Option<Subject>,
+    /// Needs `subject`.
+    pub resource_id: Option<String>,
+    pub kinds: Vec<String>,
+    pub severity: Option<Severity>,
+    /// At or after.
+    pub since: Option<Moment>,
+    pub limit: usize,
+}
+
+impl EventFilter {
+    fn matches(&self, event: &Event) -> bool {
+        self.subject.is_none_or(|subject| event.subject == subject)
+            && self.resource_id.as_ref().is_none_or(|id| event.resource_id == *id)
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && self.severity.is_none_or(|severity| event.severity == severity)
+            && self.since.is_none_or(|since| event.at >= since)
+    }
+}
+
+fn resource_prefix(subject: Subject, resource_id: &str) -> Vec<u8> {
+    key(&[&[subject_code(subject)], resource_id.as_bytes(), &[0]])
+}
+
+fn sequence_of(bytes: &[u8]) -> Result<u64, StoreError> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::BadRow {
+        table: "events",
+        row: format!("{bytes:02x?}"),
+        why: "its key is no sequence number".to_owned(),
+    })
+}
+
+impl Store {
+    /// The events that match, newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn event_list(&self, filter: &EventFilter) -> Result<Vec<SequencedEvent>, StoreError> {
+        let tx = self.read()?;
+        let events = tx.open_table(EVENTS)?;
+        let mut found = Vec::new();
+        let mut take = |sequence: u64, bytes: &[u8]| -> Result<bool, StoreError> {
+            let event: Event = decode::<EventV1>(bytes, sequence)?.try_into()?;
+            if filter.matches(&event) {
+                found.push(SequencedEvent { sequence, event });
+            }
+            Ok(found.len() < filter.limit)
+        };
+        if let (Some(subject), Some(resource)) = (filter.subject, &filter.resource_id) {
+            let index = tx.open_table(EVENTS_BY_RESOURCE)?;
+            let prefix = resource_prefix(subject, resource);
+            let end = prefix_end(&prefix).unwrap_or_default();
+            for entry in index.range(prefix.as_slice()..end.as_slice())?.rev() {
+                let (at, _) = entry?;
+                let sequence = sequence_of(at.value().get(prefix.len()..).unwrap_or_default())?;
+                if let Some(value) = events.get(sequence.to_be_bytes().as_slice())?
+                    && !take(sequence, value.value())?
+                {
+                    break;
+                }
+            }
+        } else {
+            for entry in events.iter()?.rev() {
+                let (at, value) = entry?;
+                if !take(sequence_of(at.value())?, value.value())? {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Transaction<'_> {
+    /// Append an event; answers with its sequence number.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn event_append(&mut self, event: &Event) -> Result<u64, StoreError> {
+        let mut events = self.tx.open_table(EVENTS)?;
+        let mut index = self.tx.open_table(EVENTS_BY_RESOURCE)?;
+        let last = events.last()?.map(|(at, _)| sequence_of(at.value())).transpose()?;
+        let sequence = last.map_or(1, |last| last + 1);
+        let at = sequence.to_be_bytes();
+        events.insert(at.as_slice(), encode(&EventV1::from(event))?.as_slice())?;
+        index.insert(key(&[&resource_prefix(event.subject, &event.resource_id), &at]).as_slice(), [].as_slice())?;
+        while events.len()? > KEPT {
+            let Some((at, old)) = events.pop_first()?.map(|(at, value)| (at.value().to_vec(), value.value().to_vec()))
+            else {
+                break;
+            };
+            let old: Event = decode::<EventV1>(&old, sequence_of(&at)?)?.try_into()?;
+            index.remove(key(&[&resource_prefix(old.subject, &old.resource_id), &at]).as_slice())?;
+        }
+        Ok(sequence)
+    }
+}

@@ -1,0 +1,193 @@
+//! Opening: lock, look without touching, then open. A file that is damaged, foreign, newer or in
+//! use is refused in a sentence that names it and what to do; not a byte of it is changed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, StorageError};
+
+use super::error::{OpenError, StoreError};
+use super::migrate::{STEPS, SCHEMA, found, migrate};
+use super::overlay::Overlay;
+use super::{Inner, Store};
+
+/// Memory that redb may use for pages.
+const CACHE_BYTES: usize = 8 << 20;
+/// What every redb file begins with.
+const MAGIC: &[u8] = b"redb";
+
+impl Store {
+    /// Open the state file, making it where there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is then as it was.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+        let lock = lock(path)?;
+        let db = match std::fs::metadata(path) {
+            Ok(meta) => {
+                private(path, meta.permissions().mode(), 0o600)?;
+                inspect(path)?;
+                Builder::new()
+                    .set_cache_size(CACHE_BYTES)
+                    .set_check_integrity_on_open(true)
+                    .open(path)
+                    .map_err(|error| refused(path, &error))?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
+            Err(error) => return Err(io(error)),
+        };
+        migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                db,
+                broken: Mutex::new(None),
+                path: Some(path.to_owned()),
+                _lock: Some(lock),
+            }),
+        };
+        Ok(store)
+    }
+
+    /// A store that lives in memory: the demo's and the tests'.
+    ///
+    /// # Errors
+    /// redb's, which memory does not give.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let db = Builder::new()
+            .create_with_backend(redb::backends::InMemoryBackend::new())
+            .map_err(|error| StoreError::Database(error.to_string()))?;
+        migrate(&db, &STEPS)?;
+        Ok(Self {
+            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }),
+        })
+    }
+}
+
+/// A new file comes into being whole: made beside, then renamed into place.
+fn create(path: &Path) -> Result<Database, OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+    let part = path.with_extension("redb.new");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(io)?;
+    let db = Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, &error))?)
+        .map_err(|error| refused(path, &error))?;
+    migrate(&db, &STEPS).map_err(|error| OpenError::Io { path: path.to_owned(), why: error.to_string() })?;
+    std::fs::rename(&part, path).map_err(io)?;
+    if let Some(directory) = path.parent() {
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+    }
+    Ok(db)
+}
+
+/// One process a state file: a lock file beside it, with our pid in it.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let at = path.with_extension("redb.lock");
+    let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&at)
+        .map_err(io)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            let pid = pid.trim();
+            return Err(OpenError::Locked {
+                path: path.to_owned(),
+                pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
+            });
+        }
+        Err(error) => return Err(io(error.into())),
+    }
+    file.set_len(0).map_err(io)?;
+    file.rewind().map_err(io)?;
+    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(file)
+}
+
+/// Others must not read definitions, which can hold passwords.
+fn private(path: &Path, mode: u32, wanted: u32) -> Result<(), OpenError> {
+    let mode = mode & 0o7777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(OpenError::Exposed { path: path.to_owned(), mode, wanted })
+    }
+}
+
+/// Look at the whole file through memory: is it redb's, whole, and of a format that we know.
+fn inspect(path: &Path) -> Result<(), OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+    let mut file = File::open(path).map_err(io)?;
+    let len = file.metadata().map_err(io)?.len();
+    if len == 0 {
+        return Err(OpenError::Damaged { path: path.to_owned(), why: "it is empty".to_owned() });
+    }
+    let mut head = [0; 4];
+    if file.read_exact(&mut head).is_err() || head != MAGIC {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            why: "it does not begin as a redb file does".to_owned(),
+        });
+    }
+    let overlay = Overlay::new(file).map_err(io)?;
+    // redb may panic on what it takes for impossible: here that is an answer like any other.
+    let looked = catch_unwind(AssertUnwindSafe(|| {
+        let db = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(overlay)
+            .map_err(|error| refused(path, &error))?;
+        let format = found(&db).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        if format > SCHEMA {
+            return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+        }
+        let store = Store {
+            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }),
+        };
+        if format == SCHEMA {
+            store.verify().map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        }
+        Ok(())
+    }));
+    looked.unwrap_or_else(|_| {
+        Err(OpenError::Damaged { path: path.to_owned(), why: "its pages contradict each other".to_owned() })
+    })
+}
+
+fn refused(path: &Path, error: &DatabaseError) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            OpenError::Locked { path, pid: "(unknown)".to_owned() }
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            OpenError::Foreign { path, why: format!("redb file format {version}") }
+        }
+        DatabaseError::Storage(StorageError::Io(why))
+            if !matches!(why.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            OpenError::Io { path, why: why.to_string() }
+        }
+        other => OpenError::Damaged { path, why: other.to_string() },
+    }
+}
