@@ -138,9 +138,11 @@ need_packages() {
 }
 
 # What compiling and linking the program needs.
+# shellcheck disable=SC2034 # used by those who source this
 BUILD_PACKAGES=(gcc libc6-dev pkg-config libvirt-dev)
 
 # What a host needs to run guests.
+# shellcheck disable=SC2034 # used by those who source this
 HOST_PACKAGES=(libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils
     dnsmasq-base iptables iproute2 ovmf swtpm swtpm-tools)
 

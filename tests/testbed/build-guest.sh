@@ -139,9 +139,9 @@ install_agent() {
         fail "qemu-ga needs libraries that no package here holds: $(grep 'not found' <<<"$listing")" \
             "add their packages to GUEST_PACKAGES in $0."
     fi
-    for path in $(grep -o "$DEBS/[^ ]*" <<<"$listing" | sort -u); do
+    while read -r path; do
         cp -L "$path" "$TREE/$libs/$(basename "$path")"
-    done
+    done < <(grep -o "$DEBS/[^ ]*" <<<"$listing" | sort -u)
     cp -L "$DEBS/$libs/ld-linux-x86-64.so.2" "$TREE/$libs/"
     ln -s "../$libs/ld-linux-x86-64.so.2" "$TREE/lib64/ld-linux-x86-64.so.2"
 }
