@@ -139,7 +139,9 @@ box_runs() { [ -e "$BOX_DIR/box/init" ] && as_root "$BASH" "$BOX" pid "$BOX_DIR"
 
 # Where the default network is defined but down, guests with a NIC cannot start.
 start_default_network() {
-    if as_root virsh -q -c qemu:///system net-info default 2>/dev/null | grep -q '^Active: *no'; then
+    local info
+    info=$(as_root virsh -q -c qemu:///system net-info default 2>/dev/null || true)
+    if grep -q '^Active: *no' <<<"$info"; then
         as_root virsh -q -c qemu:///system net-autostart default >/dev/null || true
         as_root virsh -q -c qemu:///system net-start default >/dev/null ||
             warn "the network \"default\" did not start; guests attached to it will not either. Try: virsh -c qemu:///system net-start default"
