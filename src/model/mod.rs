@@ -9,5 +9,6 @@ pub mod lifecycle;
 pub mod node;
 pub mod operation;
 pub mod spec;
+pub mod spec_diff;
 pub mod units;
 pub mod vm;
