@@ -6,4 +6,5 @@ pub mod config;
 pub mod host;
 pub mod hypervisor;
 pub mod model;
+pub mod service;
 pub mod store;

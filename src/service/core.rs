@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::hypervisor::{self, Hypervisor};
 use crate::model::event::{Event, Severity, Subject};
@@ -26,10 +26,20 @@ pub struct Core {
     pub hypervisor: Arc<dyn Hypervisor>,
     pub inventory: Inventory,
     pub node_id: NodeId,
+    /// Whether libvirt answers; the sentence says why not.
+    pub link: watch::Sender<LinkState>,
     /// Every look at a VM, for those who wait for a state.
     seen: broadcast::Sender<(VmId, Seen)>,
     later: Mutex<Later>,
     wake_keeper: Notify,
+}
+
+/// How things stand with libvirt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    Up,
+    /// The sentence says why.
+    Down(String),
 }
 
 /// What is published and not yet kept.
@@ -48,6 +58,7 @@ impl Core {
             hypervisor,
             inventory,
             node_id,
+            link: watch::channel(LinkState::Down("not connected yet".to_owned())).0,
             seen: broadcast::channel(1024).0,
             later: Mutex::default(),
             wake_keeper: Notify::new(),
@@ -68,16 +79,49 @@ impl Core {
             .try_write(|picture, edits| self.store.commit(|tx| change(tx, picture, edits)))
     }
 
-    /// Run a hypervisor call on a thread of its own.
+    /// Run a hypervisor call on a thread of its own. Where libvirt stops answering meanwhile, the
+    /// caller is told at once and the call is left to its thread, which ends with its connection.
     ///
     /// # Errors
-    /// The call's own.
+    /// The call's own; `Unreachable`.
     pub async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         call: impl FnOnce(&dyn Hypervisor) -> hypervisor::Result<T> + Send + 'static,
     ) -> hypervisor::Result<T> {
         let hypervisor = Arc::clone(&self.hypervisor);
-        blocking(move || call(hypervisor.as_ref())).await
+        self.host(move || call(hypervisor.as_ref())).await?
+    }
+
+    /// As [`ask`](Self::ask), for work that is more than one call.
+    ///
+    /// # Errors
+    /// `Unreachable`.
+    pub async fn host<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> hypervisor::Result<T> {
+        let mut link = self.link.subscribe();
+        let down = |state: &LinkState| match state {
+            LinkState::Down(why) => Some(hypervisor::HypervisorError::Unreachable(why.clone())),
+            LinkState::Up => None,
+        };
+        if let Some(error) = down(&link.borrow_and_update()) {
+            return Err(error);
+        }
+        let mut done = std::pin::pin!(blocking(work));
+        loop {
+            tokio::select! {
+                answer = &mut done => return Ok(answer),
+                changed = link.changed() => {
+                    if changed.is_err() {
+                        return Ok(done.await);
+                    }
+                    if let Some(error) = down(&link.borrow_and_update()) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
     }
 
     /// Hear every look at every VM from now on.

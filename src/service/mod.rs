@@ -14,7 +14,6 @@
 pub mod admission;
 pub mod conditions;
 pub mod core;
-pub mod demo;
 pub mod error;
 pub mod idempotency;
 pub mod inventory;

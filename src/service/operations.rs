@@ -6,6 +6,7 @@
 //! its VM again from the next start on, until `recover` has finished or undone it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
@@ -16,7 +17,7 @@ use crate::model::operation::{Cancel, Operation, OperationState};
 use crate::model::vm::Moment;
 use crate::store::OperationFilter;
 
-use super::core::{Core, blocking};
+use super::core::Core;
 use super::error::ServiceError;
 use super::paging;
 use super::requests::{Caller, ListOperations, Page};
@@ -39,6 +40,8 @@ pub struct Running {
     end: CancellationToken,
     end_reason: Mutex<Option<EndReason>>,
     done: watch::Sender<bool>,
+    /// Its task has left it to recovery.
+    left: AtomicBool,
 }
 
 impl Running {
@@ -48,6 +51,7 @@ impl Running {
             end: CancellationToken::new(),
             end_reason: Mutex::new(None),
             done: watch::channel(false).0,
+            left: AtomicBool::new(false),
         }
     }
 
@@ -108,7 +112,7 @@ impl std::ops::Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if !*self.running.done.borrow() {
+        if !*self.running.done.borrow() && !self.running.left.load(Ordering::Acquire) {
             self.operations.abandon(&self.running);
         }
     }
@@ -119,6 +123,8 @@ pub struct OperationService {
     core: Arc<Core>,
     /// What holds which resource (a VM's or node's id).
     running: Mutex<HashMap<String, Arc<Running>>>,
+    /// Unfinished, and waiting for libvirt to be finished or undone.
+    interrupted: Mutex<Vec<Arc<Running>>>,
     changes: broadcast::Sender<Arc<Operation>>,
 }
 
@@ -129,6 +135,7 @@ impl OperationService {
         Self {
             core,
             running: Mutex::default(),
+            interrupted: Mutex::default(),
             changes: broadcast::channel(WATCH_BUFFER).0,
         }
     }
@@ -309,28 +316,44 @@ impl OperationService {
         Ok(running.operation())
     }
 
-    /// Unfinished operations of an earlier run take their VMs again, until recovered.
+    /// Unfinished operations of an earlier run take their VMs again, until recovered. Blocks.
     ///
     /// # Errors
     /// The store's.
-    pub async fn reclaim(&self) -> Result<Vec<Arc<Running>>, ServiceError> {
-        let core = Arc::clone(&self.core);
-        let unfinished = blocking(move || core.store.operations_unfinished()).await?;
-        let mut taken = Vec::with_capacity(unfinished.len());
-        for mut operation in unfinished {
-            "interrupted by a restart; waiting for libvirt to finish or undo it".clone_into(&mut operation.step);
-            operation.cancel = Cancel::Impossible;
+    pub fn reclaim(&self) -> Result<(), ServiceError> {
+        for operation in self.core.store.operations_unfinished()? {
             match self.take(operation) {
-                Ok(running) => {
-                    self.show(&running.operation());
-                    taken.push(running);
-                }
-                // Two unfinished operations of one VM: a forced stop and what it pre-empted. The
-                // newer holds the VM; the older is closed with it.
-                Err(_) => tracing::warn!("two unfinished operations of one VM; the first holds it"),
+                Ok(running) => self.leave(&running, "interrupted by a restart"),
+                // A forced stop and what it pre-empted: the older holds the VM, and the newer is
+                // ended by the look at the VM's state that follows.
+                Err(holder) => tracing::warn!(
+                    operation = %holder.operation().id,
+                    "two unfinished operations of one VM; the older holds it"
+                ),
             }
         }
-        Ok(taken)
+        Ok(())
+    }
+
+    /// Leave an operation to recovery: it goes on holding its VM until libvirt answers and what of
+    /// it was done is finished or undone.
+    pub fn leave(&self, running: &Arc<Running>, why: &str) {
+        running.left.store(true, Ordering::Release);
+        {
+            let mut current = running.operation.write().unwrap_or_else(PoisonError::into_inner);
+            let mut operation = Operation::clone(&current);
+            operation.step = format!("{why}; waiting for libvirt to finish or undo it");
+            operation.cancel = Cancel::Impossible;
+            *current = Arc::new(operation);
+        }
+        self.show(&running.operation());
+        self.interrupted.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(running));
+    }
+
+    /// Take what waits for recovery.
+    #[must_use]
+    pub fn interrupted(&self) -> Vec<Arc<Running>> {
+        std::mem::take(&mut *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

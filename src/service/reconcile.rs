@@ -24,7 +24,7 @@ use super::core::{Core, blocking};
 use super::error::ServiceError;
 use super::inventory::{Edits, Picture, Vm};
 use super::node::NodeService;
-use super::operations::{OperationService, Running};
+use super::operations::OperationService;
 use super::recover::recover;
 use super::vm::Readiness;
 
@@ -78,13 +78,11 @@ pub struct Reconciler {
     pub operations: Arc<OperationService>,
     pub nodes: Arc<NodeService>,
     pub readiness: watch::Sender<Readiness>,
-    /// Operations that an earlier run left unfinished.
-    pub interrupted: Vec<Arc<Running>>,
 }
 
 impl Reconciler {
     /// Run until `stop`.
-    pub async fn run(mut self, mut notices: mpsc::UnboundedReceiver<Notice>, stop: CancellationToken) {
+    pub async fn run(self, mut notices: mpsc::UnboundedReceiver<Notice>, stop: CancellationToken) {
         let mut net = tokio::time::interval(SAFETY_NET);
         net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         net.tick().await;
@@ -116,7 +114,8 @@ impl Reconciler {
             }
             if connected && !(noticed.looks.is_empty() && noticed.reads.is_empty()) {
                 let core = Arc::clone(&self.core);
-                blocking(move || look_again(&core, &noticed.looks, &noticed.reads)).await;
+                // Where libvirt goes away meanwhile, the next connection compares everything.
+                let _ = self.core.host(move || look_again(&core, &noticed.looks, &noticed.reads)).await;
             }
         }
     }
@@ -142,16 +141,16 @@ impl Reconciler {
     }
 
     /// Finish what was interrupted, compare everything, and serve verbs.
-    async fn connected(&mut self) -> bool {
-        let interrupted = std::mem::take(&mut self.interrupted);
-        for running in interrupted {
+    async fn connected(&self) -> bool {
+        for running in self.operations.interrupted() {
             if let Err(error) = recover(&self.core, &self.operations, &running).await {
-                tracing::error!(operation = %running.operation().id, %error, "an interrupted operation waits for the next connection");
-                self.interrupted.push(running);
+                tracing::error!(operation = %running.operation().id, %error, "an interrupted operation could not be recovered yet");
+                self.operations.leave(&running, "recovery failed");
             }
         }
         let core = Arc::clone(&self.core);
-        match blocking(move || compare(&core)).await {
+        let compared = self.core.host(move || compare(&core)).await.map_err(ServiceError::from).flatten();
+        match compared {
             Ok(unread) => {
                 let was_ready = *self.readiness.borrow() == Readiness::Ready;
                 self.readiness.send_replace(Readiness::Ready);

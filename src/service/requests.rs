@@ -140,8 +140,7 @@ pub struct WatchVms {
 pub struct ListEvents {
     pub resource_id: Option<String>,
     pub kinds: Vec<String>,
-    /// Words of `Severity`.
-    pub severity: Option<String>,
+    pub severity: Option<crate::model::event::Severity>,
     /// 0: 100; at most 1000.
     pub limit: i32,
     pub since: Option<Moment>,

@@ -49,7 +49,7 @@ impl VmService {
         let core = Arc::clone(&self.core);
         let user = caller.user.clone();
         let start_after = wanted.start_on_create;
-        let intent = blocking(move || intend(&core, wanted, &user)).await?;
+        let intent = self.core.host(move || intend(&core, wanted, &user)).await??;
         let vm = intent.vm.clone();
         let id = vm.id;
         let mut operation = new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
@@ -184,10 +184,16 @@ impl VmService {
     async fn unmake(&self, running: &Arc<Running>, intent: &CreateIntent, error: ServiceError) -> Result<Arc<Vm>, ServiceError> {
         let core = Arc::clone(&self.core);
         let wanted = intent.clone();
-        let undone = blocking(move || undo(core.hypervisor.as_ref(), wanted.vm.id, &wanted.volumes)).await;
+        let undone = self
+            .core
+            .host(move || undo(core.hypervisor.as_ref(), wanted.vm.id, &wanted.volumes))
+            .await
+            .map_err(ServiceError::from)
+            .flatten();
         if let Err(why) = undone {
-            // The intent stays in the store: the next connection to libvirt finishes the undoing.
-            tracing::error!(vm = %intent.vm.id, error = %why, "a failed creation could not be undone yet");
+            tracing::error!(vm = %intent.vm.id, error = %why, "a failed creation is undone at the next connection");
+            self.operations.leave(running, &format!("failed ({error})"));
+            return Err(error);
         }
         forget_created(&self.core, &self.operations, running, intent, &error).await?;
         Err(error)

@@ -31,7 +31,7 @@ impl VmService {
         }
         let verb = if how.force { Verb::ForceDelete } else { Verb::Delete };
         let core = Arc::clone(&self.core);
-        let volumes = blocking(move || which_volumes(&core, id, how)).await?;
+        let volumes = self.core.host(move || which_volumes(&core, id, how)).await??;
         let (hold, plan, vm) = self
             .begin(caller, id, verb, move |_, _, operation| {
                 operation.intent = Intent::Delete(DeleteIntent {
@@ -52,7 +52,12 @@ impl VmService {
         self.operations.progress(&hold, gone_step(plan), 10);
         let core = Arc::clone(&self.core);
         let work = intent.clone();
-        let done = blocking(move || remove(core.hypervisor.as_ref(), plan, &work)).await;
+        let done = self
+            .core
+            .host(move || remove(core.hypervisor.as_ref(), plan, &work))
+            .await
+            .map_err(ServiceError::from)
+            .flatten();
         match done {
             Ok(left) => forget_deleted(&self.core, &self.operations, &hold, &vm, &intent, left).await,
             Err(error) => {

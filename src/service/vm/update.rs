@@ -62,7 +62,7 @@ impl VmService {
             self.set_autostart(&vm, Autostart::from_flag(on)).await?;
         }
         match spec {
-            Some(spec) if spec != **self.core.inventory.spec(&vm) => self.update_spec(caller, id, wanted, spec).await,
+            Some(spec) if spec != *self.core.inventory.spec(&vm) => self.update_spec(caller, id, wanted, spec).await,
             Some(_) | None => self.update_facts(caller, id, wanted).await,
         }
     }
@@ -128,7 +128,7 @@ impl VmService {
             let core = Arc::clone(&self.core);
             let wanted = wanted.clone();
             let spec = spec.clone();
-            blocking(move || edited(&core, id, &wanted, &spec)).await?
+            self.core.host(move || edited(&core, id, &wanted, &spec)).await??
         };
         let intended = next.clone();
         let (hold, _, vm) = self
