@@ -2,6 +2,8 @@
 //! in the README; imports run downwards only, and a test reads the `use` lines.
 #![allow(refining_impl_trait_internal, refining_impl_trait_reachable)]
 
+pub mod config;
+pub mod host;
 pub mod hypervisor;
 pub mod model;
 pub mod store;

@@ -5,6 +5,8 @@
 //! connection that carries events. *Asking* ones may hang with a hung QEMU or agent: they run on a
 //! pool of connections, and the caller holds at most one of them a VM.
 
+pub mod libvirt;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

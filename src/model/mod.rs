@@ -9,5 +9,7 @@ pub mod lifecycle;
 pub mod node;
 pub mod operation;
 pub mod spec;
+pub mod spec_diff;
 pub mod units;
+pub mod validate;
 pub mod vm;

@@ -16,6 +16,7 @@ command -v node >/dev/null || fail 'Node.js is missing; install version 20 or la
     fail "Node.js $(node --version) is too old; version 20 or later is needed"
 
 # npm leaves this file behind after every installation: newer than the lock means up to date.
+# shellcheck disable=SC3013 # every sh here knows -nt
 if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
     step 'installing the pinned clients'
     npm ci --no-progress || fail 'npm ci failed; is the network or a mirror reachable?'

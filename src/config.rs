@@ -1,0 +1,384 @@
+//! The configuration: a file, then the environment, then flags; the later wins. Every error names
+//! the key, where it stands, and what it may be.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Where the file is looked for when none is named; it may be missing.
+pub const DEFAULT_PATH: &str = "/etc/quantixkvm/config.toml";
+/// Prefix of the environment's names: `QUANTIXKVM_DATA_DIR`.
+pub const ENV_PREFIX: &str = "QUANTIXKVM_";
+
+/// How guests' CPUs are to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accelerator {
+    /// KVM where libvirt offers it, else emulation.
+    #[default]
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+/// All of it, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Addresses to serve on; by default the loopback's two.
+    pub listen: Vec<SocketAddr>,
+    /// Where the state file lives, mode 0700.
+    pub data_dir: PathBuf,
+    pub libvirt_uri: String,
+    pub accelerator: Accelerator,
+    /// libvirt's test driver, a store in memory, example data.
+    pub demo: bool,
+    pub log_format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `quantixkvm=debug`.
+    pub log_level: String,
+    /// Run as uid 0.
+    pub allow_root: bool,
+    /// Serve off loopback although nobody is authenticated yet.
+    pub insecure_listen: bool,
+    /// Further names by which this host may be addressed.
+    pub hostnames: Vec<String>,
+    /// Promised vCPUs a host thread, at first registration.
+    pub cpu_overcommit: f64,
+    /// Promised guest memory a byte of host memory, at first registration.
+    pub memory_overcommit: f64,
+    /// Memory kept for the host, MiB, at first registration.
+    pub reserved_memory_mib: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from(([127, 0, 0, 1], 8080)),
+                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8080)),
+            ],
+            data_dir: PathBuf::from("/var/lib/quantixkvm"),
+            libvirt_uri: "qemu:///system".to_owned(),
+            accelerator: Accelerator::Auto,
+            demo: false,
+            log_format: LogFormat::Human,
+            log_level: "info".to_owned(),
+            allow_root: false,
+            insecure_listen: false,
+            hostnames: Vec::new(),
+            cpu_overcommit: 4.0,
+            memory_overcommit: 1.0,
+            reserved_memory_mib: 1024,
+        }
+    }
+}
+
+/// A configuration that cannot be used. The process exits with 78.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct ConfigError {
+    /// File, environment variable or flag.
+    pub place: String,
+    pub problem: String,
+}
+
+/// One layer: what it does not speak of stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    pub listen: Option<Vec<String>>,
+    pub data_dir: Option<PathBuf>,
+    pub libvirt_uri: Option<String>,
+    pub accelerator: Option<String>,
+    pub demo: Option<bool>,
+    pub log_format: Option<String>,
+    pub log_level: Option<String>,
+    pub allow_root: Option<bool>,
+    pub insecure_listen: Option<bool>,
+    pub hostnames: Option<Vec<String>>,
+    pub cpu_overcommit: Option<f64>,
+    pub memory_overcommit: Option<f64>,
+    pub reserved_memory_mib: Option<u64>,
+}
+
+/// The keys, for hints and the environment.
+const KEYS: [&str; 13] = [
+    "listen",
+    "data_dir",
+    "libvirt_uri",
+    "accelerator",
+    "demo",
+    "log_format",
+    "log_level",
+    "allow_root",
+    "insecure_listen",
+    "hostnames",
+    "cpu_overcommit",
+    "memory_overcommit",
+    "reserved_memory_mib",
+];
+
+impl Config {
+    /// From the three layers.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key and where it stands.
+    pub fn load(
+        file: Option<(&Path, &str)>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: Layer,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        if let Some((path, text)) = file {
+            let place = path.display().to_string();
+            let layer: Layer = toml::from_str(text).map_err(|error| ConfigError {
+                place: place.clone(),
+                problem: hinted(&error.to_string()),
+            })?;
+            config.apply(layer, |key| format!("{place}: {key}"))?;
+        }
+        let (layer, names) = of_environment(environment)?;
+        let _ = names;
+        config.apply(layer, |key| format!("{ENV_PREFIX}{}", key.to_ascii_uppercase()))?;
+        config.apply(flags, |key| format!("--{}", key.replace('_', "-")))?;
+        config.check()
+    }
+
+    fn apply(&mut self, layer: Layer, place: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        let bad = |key: &str, problem: String| ConfigError { place: place(key), problem };
+        if let Some(listen) = layer.listen {
+            if listen.is_empty() {
+                return Err(bad("listen", "must name at least one address, such as 127.0.0.1:8080".to_owned()));
+            }
+            self.listen = listen
+                .iter()
+                .map(|text| {
+                    text.trim().parse().map_err(|_| {
+                        bad("listen", format!("\"{text}\" is no address with a port, such as 127.0.0.1:8080 or [::1]:8080"))
+                    })
+                })
+                .collect::<Result<_, _>>()?;
+        }
+        if let Some(dir) = layer.data_dir {
+            if !dir.is_absolute() {
+                return Err(bad("data_dir", format!("\"{}\" must be an absolute path", dir.display())));
+            }
+            self.data_dir = dir;
+        }
+        if let Some(uri) = layer.libvirt_uri {
+            if !uri.contains(':') {
+                return Err(bad("libvirt_uri", format!("\"{uri}\" is no libvirt URI, such as qemu:///system")));
+            }
+            self.libvirt_uri = uri;
+        }
+        if let Some(word) = layer.accelerator {
+            self.accelerator = match word.as_str() {
+                "auto" => Accelerator::Auto,
+                "kvm" => Accelerator::Kvm,
+                "tcg" => Accelerator::Tcg,
+                other => return Err(bad("accelerator", format!("must be auto, kvm or tcg; it is \"{other}\""))),
+            };
+        }
+        if let Some(word) = layer.log_format {
+            self.log_format = match word.as_str() {
+                "human" => LogFormat::Human,
+                "json" => LogFormat::Json,
+                other => return Err(bad("log_format", format!("must be human or json; it is \"{other}\""))),
+            };
+        }
+        if let Some(level) = layer.log_level {
+            level
+                .parse::<tracing_subscriber::EnvFilter>()
+                .map_err(|error| bad("log_level", format!("\"{level}\" is no level or filter: {error}")))?;
+            self.log_level = level;
+        }
+        for (key, value, field) in [
+            ("cpu_overcommit", layer.cpu_overcommit, &mut self.cpu_overcommit),
+            ("memory_overcommit", layer.memory_overcommit, &mut self.memory_overcommit),
+        ] {
+            if let Some(value) = value {
+                if !(0.1..=100.0).contains(&value) {
+                    return Err(bad(key, format!("must be 0.1 to 100; it is {value}")));
+                }
+                *field = value;
+            }
+        }
+        if let Some(mib) = layer.reserved_memory_mib {
+            if mib > 1 << 24 {
+                return Err(bad("reserved_memory_mib", format!("must be at most {}; it is {mib}", 1 << 24)));
+            }
+            self.reserved_memory_mib = mib;
+        }
+        if let Some(names) = layer.hostnames {
+            for name in &names {
+                let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+                if !fine {
+                    return Err(bad("hostnames", format!("\"{name}\" is no host name")));
+                }
+            }
+            self.hostnames = names;
+        }
+        self.demo = layer.demo.unwrap_or(self.demo);
+        self.allow_root = layer.allow_root.unwrap_or(self.allow_root);
+        self.insecure_listen = layer.insecure_listen.unwrap_or(self.insecure_listen);
+        Ok(())
+    }
+
+    fn check(self) -> Result<Self, ConfigError> {
+        if !self.insecure_listen
+            && let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback())
+        {
+            return Err(ConfigError {
+                place: "listen".to_owned(),
+                problem: format!(
+                    "{open} is off loopback, and this version authenticates nobody: whoever reaches the port commands \
+                     every VM. Listen on 127.0.0.1 or [::1], or give --insecure-listen to do it all the same"
+                ),
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// The environment's layer. A variable of ours that is no key is refused by name.
+fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result<(Layer, Vec<String>), ConfigError> {
+    let mut layer = Layer::default();
+    let mut names = Vec::new();
+    for (name, value) in environment {
+        let Some(key) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let key = key.to_ascii_lowercase();
+        let bad = |problem: String| ConfigError { place: name.clone(), problem };
+        let flag = || match value.as_str() {
+            "1" | "true" | "yes" => Ok(Some(true)),
+            "0" | "false" | "no" | "" => Ok(Some(false)),
+            other => Err(bad(format!("must be true or false; it is \"{other}\""))),
+        };
+        let number = || value.parse().map(Some).map_err(|_| bad(format!("\"{value}\" is no number")));
+        let list = || Some(value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect());
+        match key.as_str() {
+            "listen" => layer.listen = list(),
+            "data_dir" => layer.data_dir = Some(PathBuf::from(&value)),
+            "libvirt_uri" => layer.libvirt_uri = Some(value.clone()),
+            "accelerator" => layer.accelerator = Some(value.clone()),
+            "demo" => layer.demo = flag()?,
+            "log_format" => layer.log_format = Some(value.clone()),
+            "log_level" => layer.log_level = Some(value.clone()),
+            "allow_root" => layer.allow_root = flag()?,
+            "insecure_listen" => layer.insecure_listen = flag()?,
+            "hostnames" => layer.hostnames = list(),
+            "cpu_overcommit" => layer.cpu_overcommit = number()?,
+            "memory_overcommit" => layer.memory_overcommit = number()?,
+            "reserved_memory_mib" => {
+                layer.reserved_memory_mib =
+                    Some(value.parse().map_err(|_| bad(format!("\"{value}\" is no whole number")))?);
+            }
+            other => {
+                return Err(bad(match nearest(other) {
+                    Some(near) => format!("is no setting; did you mean {ENV_PREFIX}{}?", near.to_ascii_uppercase()),
+                    None => format!("is no setting; the settings are: {}", KEYS.join(", ")),
+                }));
+            }
+        }
+        names.push(name);
+    }
+    Ok((layer, names))
+}
+
+/// An unknown key gets the nearest known one.
+fn hinted(error: &str) -> String {
+    let error = error.trim();
+    let unknown = error.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
+    match unknown.and_then(nearest) {
+        Some(near) => format!("{error}\ndid you mean {near}?"),
+        None => error.to_owned(),
+    }
+}
+
+/// The known key that is closest, where one is close at all.
+fn nearest(wrong: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|key| (distance(wrong, key), *key))
+        .min()
+        .filter(|(distance, key)| *distance * 3 <= key.len())
+        .map(|(_, key)| key)
+}
+
+/// Edits from one word to the other.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(l != *r)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)], flags: Layer) -> Result<Config, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some((Path::new("/etc/q.toml"), file)), environment, flags)
+    }
+
+    #[test]
+    fn the_later_layer_wins() {
+        let flags = Layer { data_dir: Some(PathBuf::from("/c")), ..Layer::default() };
+        let config = load("data_dir = '/a'\nlog_level = 'debug'", &[("QUANTIXKVM_DATA_DIR", "/b")], flags);
+        let config = config.expect("it is a good configuration");
+        assert_eq!(config.data_dir, PathBuf::from("/c"));
+        assert_eq!(config.log_level, "debug");
+        let config = load("", &[("QUANTIXKVM_DATA_DIR", "/b"), ("HOME", "/x")], Layer::default());
+        assert_eq!(config.map(|config| config.data_dir), Ok(PathBuf::from("/b")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (file, environment, words) in [
+            ("listne = ['x']", vec![], vec!["/etc/q.toml", "listne", "did you mean listen"]),
+            ("listen = []", vec![], vec!["/etc/q.toml: listen", "at least one"]),
+            ("listen = ['8080']", vec![], vec!["\"8080\"", "127.0.0.1:8080"]),
+            ("listen = ['127.0.0.1:99999']", vec![], vec!["127.0.0.1:99999"]),
+            ("listen = ['0.0.0.0:8080']", vec![], vec!["0.0.0.0:8080", "--insecure-listen"]),
+            ("listen = 'x'", vec![], vec!["/etc/q.toml", "listen"]),
+            ("data_dir = 'x'", vec![], vec!["data_dir", "absolute"]),
+            ("libvirt_uri = 'qemu'", vec![], vec!["libvirt_uri", "qemu:///system"]),
+            ("accelerator = 'xen'", vec![], vec!["accelerator", "auto, kvm or tcg", "xen"]),
+            ("log_format = 'xml'", vec![], vec!["log_format", "human or json"]),
+            ("log_level = 'a=b=c'", vec![], vec!["log_level"]),
+            ("cpu_overcommit = 0.0", vec![], vec!["cpu_overcommit", "0.1 to 100"]),
+            ("memory_overcommit = 1000.0", vec![], vec!["memory_overcommit"]),
+            ("reserved_memory_mib = -1", vec![], vec!["reserved_memory_mib"]),
+            ("reserved_memory_mib = 99999999", vec![], vec!["reserved_memory_mib", "at most"]),
+            ("hostnames = ['a b']", vec![], vec!["hostnames", "a b"]),
+            ("demo = 3", vec![], vec!["demo"]),
+            ("[server]\nport = 1", vec![], vec!["server"]),
+            ("= broken", vec![], vec!["/etc/q.toml"]),
+            ("", vec![("QUANTIXKVM_LISTN", "x")], vec!["QUANTIXKVM_LISTN", "QUANTIXKVM_LISTEN"]),
+            ("", vec![("QUANTIXKVM_ZZZZZZZZ", "x")], vec!["QUANTIXKVM_ZZZZZZZZ", "the settings are"]),
+            ("", vec![("QUANTIXKVM_DEMO", "maybe")], vec!["QUANTIXKVM_DEMO", "true or false"]),
+            ("", vec![("QUANTIXKVM_CPU_OVERCOMMIT", "x")], vec!["QUANTIXKVM_CPU_OVERCOMMIT", "no number"]),
+            ("", vec![("QUANTIXKVM_CPU_OVERCOMMIT", "NaN")], vec!["QUANTIXKVM_CPU_OVERCOMMIT"]),
+            ("", vec![("QUANTIXKVM_LISTEN", "")], vec!["QUANTIXKVM_LISTEN", "at least one"]),
+            ("", vec![("QUANTIXKVM_LISTEN", "[::]:80")], vec!["[::]:80"]),
+        ] {
+            let error = load(file, &environment, Layer::default()).expect_err(file).to_string();
+            for word in words {
+                assert!(error.contains(word), "\"{word}\" is not in: {error}");
+            }
+        }
+    }
+}

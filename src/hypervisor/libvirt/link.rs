@@ -1,0 +1,407 @@
+//! The connections to libvirtd: one that carries events and the calls that never ask QEMU, one
+//! that only pings, and a small pool for the calls that may hang with a hung QEMU. A connection
+//! that broke never comes back; all are opened anew, with backoff, for ever.
+//!
+//! libvirtd serves five calls of a client at a time: a sixth behind five hung ones would wait for
+//! ever, so no pooled connection carries more than four.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use virt::connect::Connect;
+use virt::error::Error;
+
+use super::error;
+use super::ffi::{self, EventSink, RawEvent};
+use crate::hypervisor::{AgentChannel, HypervisorError, Notice, Result};
+use crate::model::id::VmId;
+
+/// Calls in flight on one pooled connection.
+const CALLS_A_CONNECTION: usize = 4;
+/// Pooled connections.
+const CONNECTIONS: usize = 8;
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// Without an answer for this long, libvirtd is hung.
+const HUNG_AFTER: Duration = Duration::from_secs(3);
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+const BACKOFF_MOST: Duration = Duration::from_secs(1);
+
+/// Calls made, by class: tests prove with it that a list asks nothing.
+#[derive(Debug, Default)]
+pub struct Calls {
+    pub quick: AtomicU64,
+    pub asking: AtomicU64,
+}
+
+/// How things stand with libvirtd.
+struct State {
+    /// The connection for events and quick calls, while it is thought good.
+    quick: Option<Connect>,
+    /// Why there is none.
+    why: String,
+    /// A ping is out since.
+    ping_since: Option<Instant>,
+    /// Grows with each set of connections.
+    generation: u64,
+    pool: Vec<Pooled>,
+}
+
+struct Pooled {
+    connect: Connect,
+    in_flight: usize,
+}
+
+/// The link to one libvirtd.
+pub(super) struct Link {
+    uri: String,
+    state: Mutex<State>,
+    /// Woken when a pooled call ends, the connection breaks, or the link closes.
+    changed: Condvar,
+    broken: AtomicBool,
+    closed: AtomicBool,
+    no_space: Mutex<HashSet<VmId>>,
+    pub calls: Calls,
+}
+
+static EVENT_LOOP: Once = Once::new();
+
+/// libvirt's own event loop: registered before the first connection, run for ever.
+fn start_event_loop() {
+    EVENT_LOOP.call_once(|| {
+        ffi::silence();
+        if virt::event::event_register_default_impl().is_err() {
+            tracing::error!("libvirt's event loop could not be registered");
+            return;
+        }
+        let looped = std::thread::Builder::new().name("libvirt-events".to_owned()).spawn(|| {
+            loop {
+                if virt::event::event_run_default_impl().is_err() {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        });
+        if let Err(error) = looped {
+            tracing::error!(%error, "libvirt's event loop could not be started");
+        }
+    });
+}
+
+impl Link {
+    pub fn new(uri: String) -> Self {
+        Self {
+            uri,
+            state: Mutex::new(State {
+                quick: None,
+                why: "not connected yet".to_owned(),
+                ping_since: None,
+                generation: 0,
+                pool: Vec::new(),
+            }),
+            changed: Condvar::new(),
+            broken: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            no_space: Mutex::default(),
+            calls: Calls::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A `test:` URI: every connection to it is another world, so there is one.
+    pub fn is_test(&self) -> bool {
+        self.uri.starts_with("test:")
+    }
+
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    pub fn ran_out_of_space(&self, id: VmId) -> bool {
+        self.no_space.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    fn up(&self) -> Result<Connect> {
+        let state = self.state();
+        state.quick.clone().ok_or_else(|| HypervisorError::Unreachable(state.why.clone()))
+    }
+
+    /// Whether libvirtd answers.
+    pub fn health(&self) -> Result<()> {
+        self.up().map(drop)
+    }
+
+    /// A call that never asks QEMU.
+    pub fn quick<T>(
+        &self,
+        vm: Option<VmId>,
+        call: impl FnOnce(&Connect) -> std::result::Result<T, Error>,
+    ) -> Result<T> {
+        self.calls.quick.fetch_add(1, Ordering::Relaxed);
+        let connect = self.up()?;
+        call(&connect).map_err(|error| self.failed(&error, vm))
+    }
+
+    /// A call that may hang with a hung QEMU.
+    pub fn asking<T>(
+        &self,
+        vm: Option<VmId>,
+        call: impl FnOnce(&Connect) -> std::result::Result<T, Error>,
+    ) -> Result<T> {
+        if self.is_test() {
+            return self.quick(vm, call);
+        }
+        self.calls.asking.fetch_add(1, Ordering::Relaxed);
+        let (connect, place) = self.checkout()?;
+        let answer = call(&connect);
+        self.checkin(place);
+        answer.map_err(|error| self.failed(&error, vm))
+    }
+
+    fn failed(&self, failure: &Error, vm: Option<VmId>) -> HypervisorError {
+        if error::is_lost(failure) {
+            self.broken.store(true, Ordering::Release);
+            self.changed.notify_all();
+        }
+        error::map(failure, vm)
+    }
+
+    /// A pooled connection with room, opened where all are full; waits where there are enough.
+    fn checkout(&self) -> Result<(Connect, (u64, usize))> {
+        let mut state = self.state();
+        loop {
+            if state.quick.is_none() {
+                return Err(HypervisorError::Unreachable(state.why.clone()));
+            }
+            let generation = state.generation;
+            if let Some((index, pooled)) = state
+                .pool
+                .iter_mut()
+                .enumerate()
+                .find(|(_, pooled)| pooled.in_flight < CALLS_A_CONNECTION)
+            {
+                pooled.in_flight += 1;
+                return Ok((pooled.connect.clone(), (generation, index)));
+            }
+            if state.pool.len() < CONNECTIONS {
+                drop(state);
+                let connect = open(&self.uri).map_err(|error| error::map(&error, None))?;
+                state = self.state();
+                if state.generation == generation {
+                    state.pool.push(Pooled { connect, in_flight: 0 });
+                }
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn checkin(&self, (generation, index): (u64, usize)) {
+        let mut state = self.state();
+        if state.generation == generation
+            && let Some(pooled) = state.pool.get_mut(index)
+        {
+            pooled.in_flight -= 1;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Connect, ping, reconnect, until closed. Runs on a thread of its own.
+    pub fn run(self: Arc<Self>, sink: Arc<dyn Fn(Notice) + Send + Sync>) {
+        start_event_loop();
+        let watcher = Arc::clone(&self);
+        let told = Arc::clone(&sink);
+        let watching = std::thread::Builder::new()
+            .name("libvirt-watch".to_owned())
+            .spawn(move || watcher.watch_pings(told.as_ref()));
+        if let Err(error) = watching {
+            tracing::error!(%error, "a hung libvirtd will not be noticed");
+        }
+        let mut backoff = BACKOFF_FIRST;
+        while !self.closed.load(Ordering::Acquire) {
+            match self.connect(&sink) {
+                Ok(ping) => {
+                    backoff = BACKOFF_FIRST;
+                    sink(Notice::Connected);
+                    let why = self.hold(ping.as_ref(), sink.as_ref());
+                    self.tear_down(&why);
+                    sink(Notice::Disconnected(why));
+                }
+                Err(error) => {
+                    let why = error.message().to_owned();
+                    let first = {
+                        let mut state = self.state();
+                        let first = state.why != why;
+                        state.why.clone_from(&why);
+                        first
+                    };
+                    if first {
+                        sink(Notice::Disconnected(why));
+                    }
+                    self.sleep(backoff);
+                    backoff = (backoff * 2).min(BACKOFF_MOST);
+                }
+            }
+        }
+        self.tear_down("the service is stopping");
+    }
+
+    /// End all connections and threads.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    fn sleep(&self, time: Duration) {
+        let state = self.state();
+        if !self.closed.load(Ordering::Acquire) {
+            let _ = self.changed.wait_timeout(state, time);
+        }
+    }
+
+    /// Open the connection for events and quick calls, and, but for tests, the one for pings.
+    fn connect(self: &Arc<Self>, sink: &Arc<dyn Fn(Notice) + Send + Sync>) -> std::result::Result<Option<Connect>, Error> {
+        let quick = open(&self.uri)?;
+        self.broken.store(false, Ordering::Release);
+        let link = Arc::downgrade(self);
+        let told = Arc::clone(sink);
+        let events: EventSink = Arc::new(move |event| {
+            if let Some(link) = link.upgrade() {
+                link.heard(event, told.as_ref());
+            }
+        });
+        ffi::register_close(&quick, &events);
+        ffi::register_events(&quick, &events)?;
+        let ping = if self.is_test() { None } else { Some(open(&self.uri)?) };
+        let mut state = self.state();
+        state.quick = Some(quick);
+        state.generation += 1;
+        state.pool.clear();
+        state.ping_since = None;
+        Ok(ping)
+    }
+
+    /// Ping until the connection breaks; answers with why.
+    fn hold(&self, ping: Option<&Connect>, sink: &(dyn Fn(Notice) + Send + Sync)) -> String {
+        loop {
+            let waited = {
+                let state = self.state();
+                if self.broken.load(Ordering::Acquire) {
+                    return "the connection to libvirtd was closed".to_owned();
+                }
+                self.changed.wait_timeout(state, PING_EVERY).map_or(true, |(_, timeout)| timeout.timed_out())
+            };
+            if self.broken.load(Ordering::Acquire) {
+                return "the connection to libvirtd was closed".to_owned();
+            }
+            let Some(ping) = ping else { continue };
+            if !waited {
+                continue;
+            }
+            self.state().ping_since = Some(Instant::now());
+            let answer = ping.lib_version();
+            let was_hung = {
+                let mut state = self.state();
+                state.ping_since = None;
+                state.quick.is_none()
+            };
+            match answer {
+                // Hung, and back: what happened meanwhile is looked at anew on new connections.
+                Ok(_) if was_hung => return "libvirtd did not answer for a while".to_owned(),
+                Ok(_) => {}
+                Err(error) => {
+                    let _ = sink;
+                    return error.message().to_owned();
+                }
+            }
+        }
+    }
+
+    /// A ping that is out for too long: libvirtd is hung. Calls fail at once from then on.
+    fn watch_pings(&self, sink: &(dyn Fn(Notice) + Send + Sync)) {
+        while !self.closed.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(250));
+            let hung = {
+                let mut state = self.state();
+                let hung = state.ping_since.is_some_and(|since| since.elapsed() >= HUNG_AFTER) && state.quick.is_some();
+                if hung {
+                    state.quick = None;
+                    format!("libvirtd has not answered for {} s", HUNG_AFTER.as_secs()).clone_into(&mut state.why);
+                }
+                hung.then(|| state.why.clone())
+            };
+            if let Some(why) = hung {
+                self.changed.notify_all();
+                sink(Notice::Disconnected(why));
+            }
+        }
+    }
+
+    fn tear_down(&self, why: &str) {
+        let (quick, pool) = {
+            let mut state = self.state();
+            why.clone_into(&mut state.why);
+            state.generation += 1;
+            (state.quick.take(), std::mem::take(&mut state.pool))
+        };
+        self.changed.notify_all();
+        // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.
+        let _ = std::thread::Builder::new()
+            .name("libvirt-close".to_owned())
+            .spawn(move || drop((quick, pool)));
+    }
+
+    fn heard(&self, event: RawEvent, sink: &(dyn Fn(Notice) + Send + Sync)) {
+        let no_space = || self.no_space.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            // Defined, undefined; the rest are changes of state.
+            RawEvent::Lifecycle { id, event: 0 } => sink(Notice::DefinitionChanged(id)),
+            RawEvent::Lifecycle { id, event: 1 } => sink(Notice::Undefined(id)),
+            RawEvent::Lifecycle { id, event } => {
+                // Resumed, started or stopped: whatever was full is no longer what stops it.
+                if matches!(event, 2 | 4 | 5) {
+                    no_space().remove(&id);
+                }
+                sink(Notice::LifeChanged(id));
+            }
+            RawEvent::Reboot(id) => sink(Notice::Rebooted(id)),
+            RawEvent::DefinitionOrDevices(id) => sink(Notice::DefinitionChanged(id)),
+            RawEvent::Agent { id, state } => sink(Notice::AgentChanged(
+                id,
+                if state == 1 { AgentChannel::Connected } else { AgentChannel::Disconnected },
+            )),
+            RawEvent::IoError { id, no_space: full } => {
+                if full {
+                    no_space().insert(id);
+                }
+                sink(Notice::LifeChanged(id));
+            }
+            RawEvent::StateMayHaveChanged(id) => sink(Notice::LifeChanged(id)),
+            RawEvent::Network => sink(Notice::NetworkChanged),
+            RawEvent::Closed { reason } => {
+                tracing::info!(reason, "libvirt closed the connection");
+                self.broken.store(true, Ordering::Release);
+                self.changed.notify_all();
+            }
+        }
+    }
+}
+
+fn open(uri: &str) -> std::result::Result<Connect, Error> {
+    start_event_loop();
+    let connect = Connect::open(Some(uri))?;
+    if !uri.starts_with("test:") {
+        // Notices a daemon that is gone without a word; the ping is quicker.
+        let _ = connect.set_keep_alive(5, 3);
+    }
+    Ok(connect)
+}

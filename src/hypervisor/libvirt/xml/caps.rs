@@ -1,0 +1,116 @@
+//! What the host offers, from libvirt's capabilities and domain capabilities.
+
+use super::tree::Element;
+use crate::hypervisor::{Accelerator, HypervisorError};
+
+/// Which driver of libvirt is behind the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Driver {
+    Qemu,
+    /// libvirt's test driver: keeps definitions and states, runs nothing.
+    Test,
+}
+
+/// What the writer needs of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostProfile {
+    pub driver: Driver,
+    pub accelerator: Accelerator,
+    /// `q35`; the test driver's own where it is behind.
+    pub machine: String,
+    pub arch: String,
+    pub emulator: Option<String>,
+    /// UEFI by libvirt's auto-selection.
+    pub uefi: bool,
+    pub secure_boot: bool,
+    /// An emulated TPM (swtpm).
+    pub tpm_emulator: bool,
+    /// `mode='maximum'` is offered.
+    pub cpu_maximum: bool,
+    pub video_models: Vec<String>,
+    pub spice: bool,
+    /// `vmx` or `svm`, where the host has it.
+    pub nested_flag: Option<String>,
+}
+
+impl HostProfile {
+    /// The test driver's.
+    #[must_use]
+    pub fn for_test_driver() -> Self {
+        Self {
+            driver: Driver::Test,
+            accelerator: Accelerator::Tcg,
+            machine: String::new(),
+            arch: "i686".to_owned(),
+            emulator: None,
+            uefi: true,
+            secure_boot: true,
+            tpm_emulator: true,
+            cpu_maximum: true,
+            video_models: ["vga", "cirrus", "qxl", "virtio"].map(str::to_owned).to_vec(),
+            spice: true,
+            nested_flag: Some("vmx".to_owned()),
+        }
+    }
+
+    /// From the texts of `virConnectGetCapabilities` and `virConnectGetDomainCapabilities`.
+    ///
+    /// # Errors
+    /// `Refused` where they cannot be read.
+    pub fn from_capabilities(caps: &str, domain_caps: &str, accelerator: Accelerator) -> Result<Self, HypervisorError> {
+        let host = Element::parse(caps)?;
+        let offer = Element::parse(domain_caps)?;
+        let values = |path: &[&str], enumeration: &str| -> Vec<String> {
+            offer
+                .at(path)
+                .filter(|element| element.get("supported") != Some("no"))
+                .and_then(|element| element.named("enum").find(|found| found.get("name") == Some(enumeration)))
+                .map(|found| found.named("value").map(Element::own_text).collect())
+                .unwrap_or_default()
+        };
+        let firmware = values(&["os"], "firmware");
+        let flags: Vec<&str> = host
+            .at(&["host", "cpu"])
+            .map(|cpu| cpu.named("feature").map(|feature| feature.get_or_empty("name")).collect())
+            .unwrap_or_default();
+        let model_has = |flag: &str| flags.contains(&flag);
+        let vendor = host.at(&["host", "cpu"]).map(|cpu| cpu.text_of("vendor")).unwrap_or_default();
+        let nested_flag = if model_has("vmx") || vendor == "Intel" {
+            Some("vmx".to_owned())
+        } else if model_has("svm") || vendor == "AMD" {
+            Some("svm".to_owned())
+        } else {
+            None
+        };
+        Ok(Self {
+            driver: Driver::Qemu,
+            accelerator,
+            machine: "q35".to_owned(),
+            arch: offer.text_of("arch"),
+            emulator: Some(offer.text_of("path")).filter(|path| !path.is_empty()),
+            uefi: firmware.iter().any(|kind| kind == "efi"),
+            secure_boot: values(&["os", "loader"], "secure").iter().any(|value| value == "yes"),
+            tpm_emulator: values(&["devices", "tpm"], "backendModel").iter().any(|value| value == "emulator"),
+            cpu_maximum: offer.child("cpu").is_some_and(|cpu| {
+                cpu.named("mode").any(|mode| mode.get("name") == Some("maximum") && mode.get("supported") == Some("yes"))
+            }),
+            video_models: values(&["devices", "video"], "modelType"),
+            spice: values(&["devices", "graphics"], "type").iter().any(|value| value == "spice"),
+            nested_flag,
+        })
+    }
+}
+
+/// Whether libvirt offers KVM for x86-64 guests, and the host's UUID and CPU model.
+///
+/// # Errors
+/// `Refused` where the text cannot be read.
+pub fn read_host(caps: &str) -> Result<(bool, Option<uuid::Uuid>, String), HypervisorError> {
+    let root = Element::parse(caps)?;
+    let kvm = root.named("guest").filter_map(|guest| guest.child("arch")).any(|arch| {
+        arch.get("name") == Some("x86_64") && arch.named("domain").any(|domain| domain.get("type") == Some("kvm"))
+    });
+    let uuid = root.child("host").and_then(|host| host.text_of("uuid").parse().ok());
+    let model = root.at(&["host", "cpu"]).map(|cpu| cpu.text_of("model")).unwrap_or_default();
+    Ok((kvm, uuid, model))
+}

@@ -1,0 +1,17 @@
+//! libvirt's XML, written, read and edited in place. Pure functions: no libvirt call is made here.
+//! Everything is written by an escaping writer and read within bounds: the text may be anybody's.
+
+pub mod caps;
+mod devices;
+pub mod edit;
+pub mod metadata;
+pub mod read;
+pub mod storage;
+mod tree;
+pub mod write;
+
+pub use caps::{Driver, HostProfile};
+pub use edit::edit_domain;
+pub use metadata::{METADATA_PREFIX, METADATA_URI, read_metadata, write_metadata};
+pub use read::{ReadDomain, read_domain};
+pub use write::write_domain;

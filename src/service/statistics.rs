@@ -1,0 +1,135 @@
+//! Measured use of running VMs, and their addresses. One bulk call a tick, off every request's
+//! path. A call that is silent for two seconds is left to its thread and the next tick uses
+//! another; a VM whose statistics stay away while the others come is shown as not responding.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::id::VmId;
+use crate::model::vm::{Moment, PowerState, VmCounters};
+
+use super::core::{Core, blocking};
+use super::inventory::Usage;
+
+const TICK: Duration = Duration::from_secs(2);
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// Addresses change rarely: every third tick.
+const ADDRESSES_EVERY: u32 = 3;
+
+/// Measure until `stop`.
+pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last: HashMap<VmId, (Instant, VmCounters)> = HashMap::new();
+    let mut round = 0_u32;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let any_on = core.inventory.picture().vms.values().any(|vm| vm.record.state.holds_resources());
+        if !any_on {
+            last.clear();
+            if !core.inventory.usage().is_empty() {
+                core.inventory.set_usage(BTreeMap::new());
+            }
+            continue;
+        }
+        let asking = Arc::clone(&core);
+        let call = tokio::spawn(async move { asking.ask(|h| h.counters()).await });
+        match tokio::time::timeout(SILENT_AFTER, call).await {
+            Ok(Ok(Ok(counters))) => {
+                take(&core, &mut last, counters);
+            }
+            Ok(Ok(Err(error))) => tracing::debug!(%error, "no statistics this time"),
+            Ok(Err(error)) => tracing::error!(%error, "measuring panicked"),
+            Err(_) => tracing::warn!("libvirt's statistics are silent; this call is left to its thread"),
+        }
+        round = round.wrapping_add(1);
+        if round % ADDRESSES_EVERY == 1 {
+            addresses(&core).await;
+        }
+    }
+}
+
+/// Turn counters into use a second.
+fn take(core: &Arc<Core>, last: &mut HashMap<VmId, (Instant, VmCounters)>, counters: HashMap<VmId, VmCounters>) {
+    let now = Instant::now();
+    let mut usage = BTreeMap::new();
+    for (id, counters) in &counters {
+        let mut used = Usage { counters: *counters, ..Usage::default() };
+        if let Some((then, before)) = last.get(id) {
+            let seconds = now.duration_since(*then).as_secs_f64().max(0.001);
+            let a_second = |new: u64, old: u64| -> f64 {
+                #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+                let delta = new.saturating_sub(old) as f64;
+                delta / seconds
+            };
+            let whole = f64::from(counters.vcpus.max(1)) * 1e9;
+            used.cpu_usage_percent =
+                (a_second(counters.cpu_time_ns, before.cpu_time_ns) * 100.0 / whole).clamp(0.0, 100.0);
+            used.disk_read_iops = rounded(a_second(counters.disk_read_ops, before.disk_read_ops));
+            used.disk_write_iops = rounded(a_second(counters.disk_write_ops, before.disk_write_ops));
+        }
+        usage.insert(*id, used);
+    }
+    *last = counters.into_iter().map(|(id, counters)| (id, (now, counters))).collect();
+    silent(core, &usage);
+    core.inventory.set_usage(usage);
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small and positive")]
+fn rounded(rate: f64) -> u64 {
+    rate.round() as u64
+}
+
+/// A running VM without an operation that libvirt has no full statistics of: its QEMU is busy or
+/// hung. It is said so from the second time on, and unsaid at the first answer.
+fn silent(core: &Arc<Core>, usage: &BTreeMap<VmId, Usage>) {
+    let picture = core.inventory.picture();
+    let changed: Vec<(VmId, bool)> = picture
+        .vms
+        .values()
+        .filter(|vm| vm.record.state == PowerState::Running)
+        .filter_map(|vm| {
+            let answers = usage
+                .get(&vm.record.id)
+                .is_none_or(|usage| usage.counters.memory_allocated_bytes > 0 || usage.counters.vcpus == 0);
+            let silent = !answers && vm.operation.is_none();
+            (silent != vm.unresponsive_since.is_some()).then_some((vm.record.id, silent))
+        })
+        .collect();
+    for (id, silent) in changed {
+        core.inventory.edit(id, |vm| vm.unresponsive_since = silent.then(Moment::now));
+    }
+}
+
+/// Addresses by lease for every running VM that is on a network of the host's.
+async fn addresses(core: &Arc<Core>) {
+    let Ok(leases) = core.ask(|h| h.leases()).await else {
+        return;
+    };
+    let core = Arc::clone(core);
+    blocking(move || {
+        let picture = core.inventory.picture();
+        for vm in picture.vms.values().filter(|vm| vm.record.state.holds_resources()) {
+            let spec = core.inventory.spec(vm);
+            let mut ips: Vec<String> = spec
+                .nics
+                .iter()
+                .filter_map(|nic| leases.get(&nic.mac.to_ascii_lowercase()))
+                .flat_map(|addresses| addresses.ips.iter().cloned())
+                .collect();
+            ips.dedup();
+            // A lease that ran out is not the end of an address: keep what was seen while it runs.
+            if !ips.is_empty() && ips != vm.ip_addresses {
+                core.inventory.edit(vm.record.id, |vm| vm.ip_addresses = ips);
+            }
+        }
+    })
+    .await;
+}
