@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod host;
+pub mod http;
 pub mod hypervisor;
 pub mod model;
 pub mod service;
