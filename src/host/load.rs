@@ -46,11 +46,10 @@ impl Sampler {
             }
         }
         // The nearest directory that exists: a pool's may not have been made yet.
-        let space = self.storage.ancestors().find_map(|path| rustix::fs::statvfs(path).ok());
-        if let Some(space) = space {
-            load.storage_total_bytes = space.f_blocks.saturating_mul(space.f_frsize);
-            load.storage_used_bytes =
-                load.storage_total_bytes.saturating_sub(space.f_bfree.saturating_mul(space.f_frsize));
+        let space = self.storage.ancestors().find_map(super::space);
+        if let Some((used, total)) = space {
+            load.storage_used_bytes = used;
+            load.storage_total_bytes = total;
         }
         load
     }

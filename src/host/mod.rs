@@ -85,6 +85,21 @@ pub fn management_ip(root: &HostRoot) -> String {
         .unwrap_or_default()
 }
 
+/// Bytes in use and in all on the file system of this path; `None`: it cannot be read.
+#[must_use]
+pub fn space(path: &Path) -> Option<(u64, u64)> {
+    let space = rustix::fs::statvfs(path).ok()?;
+    let total = space.f_blocks.saturating_mul(space.f_frsize);
+    Some((total.saturating_sub(space.f_bfree.saturating_mul(space.f_frsize)), total))
+}
+
+/// Names of the host's bridges.
+#[must_use]
+pub fn bridges(root: &HostRoot) -> Vec<String> {
+    let base = root.sys.join("class/net");
+    names(&base).into_iter().filter(|name| base.join(name).join("bridge").exists()).collect()
+}
+
 /// The numbers of a kernel list such as `0-3,8`.
 fn list(text: &str) -> Vec<u32> {
     text.split(',')

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod admission;
+pub mod autostart;
 pub mod conditions;
 pub mod core;
 pub mod error;

@@ -18,6 +18,7 @@ mod manage;
 mod register;
 mod registry;
 mod rules;
+mod this_machine;
 mod tick;
 mod view;
 
@@ -48,6 +49,7 @@ pub use heartbeat::{HEARTBEAT_INTERVAL, HeartbeatAnswer};
 pub use machine::{Machine, complete};
 pub use manage::Decommission;
 pub use registry::{NodeChange, NodePicture};
+pub use this_machine::ThisMachine;
 pub use view::{NodeMetricsView, NodeView, Place};
 
 /// The word of the state file under which this host's id is kept.

@@ -22,7 +22,7 @@ impl VmService {
     /// `Precondition` where it is managed already or transient; `AlreadyExists` where the project
     /// has a VM of its name.
     pub async fn adopt(
-        self: &Arc<Self>,
+        &self,
         caller: &Caller,
         id: VmId,
         project: Option<ProjectId>,
@@ -75,7 +75,7 @@ impl VmService {
     /// # Errors
     /// `Precondition` where it is still defined; libvirt's refusal where it no longer takes the
     /// definition.
-    pub async fn redefine(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn redefine(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         let (hold, _, vm) = self
             .begin(caller, id, Verb::Redefine, |vm, _, operation| {
                 if vm.record.definition.0.is_empty() {

@@ -29,7 +29,7 @@ impl VmService {
     /// `Invalid` with every broken rule, `AlreadyExists` for a name taken in the project,
     /// `Precondition`, `Exhausted`, `Unimplemented` for what this host does not offer. Nothing is
     /// left behind by a creation that failed.
-    pub async fn create(self: &Arc<Self>, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn create(&self, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
         let violations = validate::vm_create(&wanted.name, &wanted.description, &wanted.labels, &wanted.spec);
         if !violations.is_empty() {
             return Err(ServiceError::Invalid(violations));

@@ -25,7 +25,7 @@ impl VmService {
     ///
     /// # Errors
     /// `Precondition` where it is on and `force` was not sent.
-    pub async fn delete(self: &Arc<Self>, caller: &Caller, id: VmId, how: DeleteVm) -> Result<(), ServiceError> {
+    pub async fn delete(&self, caller: &Caller, id: VmId, how: DeleteVm) -> Result<(), ServiceError> {
         if how.remove_from_inventory_only {
             return self.remove_from_inventory(caller, id).await;
         }
@@ -69,7 +69,7 @@ impl VmService {
     }
 
     /// Our record goes, libvirt's VM stays and shows up as one of the host's.
-    async fn remove_from_inventory(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
+    async fn remove_from_inventory(&self, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
         self.ready()?;
         let vm = self.permit(id, Verb::Update).or_else(|error| match self.get(id) {
             // Of a transient VM only our own facts go; that it allows.

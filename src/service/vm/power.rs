@@ -46,7 +46,7 @@ impl VmService {
     /// # Errors
     /// `Precondition` where the state or the node does not allow it, `Exhausted` where the host has
     /// not enough left, `Busy`, `Unavailable`.
-    pub async fn start(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn start(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         self.power(caller, id, Verb::Start, None).await
     }
 
@@ -54,7 +54,7 @@ impl VmService {
     ///
     /// # Errors
     /// `DeadlineExceeded` where the guest did not power off in time: it goes on running.
-    pub async fn stop(self: &Arc<Self>, caller: &Caller, id: VmId, how: StopVm) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn stop(&self, caller: &Caller, id: VmId, how: StopVm) -> Result<Arc<Vm>, ServiceError> {
         if how.force {
             return self.power(caller, id, Verb::ForceStop, None).await;
         }
@@ -75,7 +75,7 @@ impl VmService {
     ///
     /// # Errors
     /// `DeadlineExceeded` where the guest did not reboot within 60 s.
-    pub async fn reboot(self: &Arc<Self>, caller: &Caller, id: VmId, how: Reboot) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn reboot(&self, caller: &Caller, id: VmId, how: Reboot) -> Result<Arc<Vm>, ServiceError> {
         match how {
             Reboot::Graceful => self.power(caller, id, Verb::Reboot, Some(REBOOT_TIMEOUT_SEC)).await,
             Reboot::Reset => self.power(caller, id, Verb::Reset, None).await,
@@ -86,7 +86,7 @@ impl VmService {
     ///
     /// # Errors
     /// As for every verb.
-    pub async fn pause(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn pause(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         self.power(caller, id, Verb::Pause, None).await
     }
 
@@ -94,7 +94,7 @@ impl VmService {
     ///
     /// # Errors
     /// As for every verb; `Exhausted` where a restore does not fit.
-    pub async fn resume(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn resume(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         self.power(caller, id, Verb::Resume, None).await
     }
 
@@ -102,12 +102,12 @@ impl VmService {
     ///
     /// # Errors
     /// As for every verb.
-    pub async fn suspend(self: &Arc<Self>, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn suspend(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         self.power(caller, id, Verb::Suspend, None).await
     }
 
     async fn power(
-        self: &Arc<Self>,
+        &self,
         caller: &Caller,
         id: VmId,
         verb: Verb,
@@ -186,7 +186,7 @@ impl VmService {
 
     /// Do what was planned; returns when it is settled.
     pub(super) async fn perform(
-        self: &Arc<Self>,
+        &self,
         running: &Arc<Running>,
         plan: Plan,
         vm: &Arc<Vm>,
@@ -249,7 +249,7 @@ impl VmService {
     /// Ask the guest to power off, by its agent where one listens, else by ACPI, and again until
     /// it has or the deadline comes.
     async fn shut_down(
-        self: &Arc<Self>,
+        &self,
         running: &Arc<Running>,
         plan: Plan,
         vm: &Arc<Vm>,
@@ -260,7 +260,7 @@ impl VmService {
     }
 
     async fn ask_reboot(
-        self: &Arc<Self>,
+        &self,
         running: &Arc<Running>,
         vm: &Arc<Vm>,
         sightings: broadcast::Receiver<(VmId, Seen)>,
@@ -271,7 +271,7 @@ impl VmService {
 
     /// Ask once, by the best way there is; an agent that fails falls to ACPI.
     async fn request(
-        self: &Arc<Self>,
+        &self,
         running: &Arc<Running>,
         vm: &Arc<Vm>,
         wish: Wish,
@@ -293,7 +293,7 @@ impl VmService {
 
     /// Wait until `plan` is settled by what is seen, repeating the wish, until the deadline.
     async fn wait(
-        self: &Arc<Self>,
+        &self,
         running: &Arc<Running>,
         plan: Plan,
         vm: &Arc<Vm>,
@@ -428,5 +428,16 @@ fn told(plan: Plan, vm: &Vm) -> Outcome {
             Outcome::info("vm.deleted", format!("VM \"{name}\" was deleted"))
         }
         Plan::Redefine => Outcome::info("vm.redefined", format!("VM \"{name}\" was defined again")),
+    }
+}
+
+impl super::super::node::StopVms for VmService {
+    fn stop<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: VmId,
+        how: StopVm,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), ServiceError>> + Send + 'a>> {
+        Box::pin(async move { VmService::stop(self, caller, id, how).await.map(drop) })
     }
 }

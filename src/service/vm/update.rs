@@ -28,7 +28,7 @@ impl VmService {
     /// # Errors
     /// `Invalid` with every broken rule, `Stale` where `resource_version` is not the present one,
     /// `AlreadyExists` for a name taken in the project, `Precondition`, `Busy`.
-    pub async fn update(self: &Arc<Self>, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn update(&self, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
         self.ready()?;
         let vm = self.permit(id, Verb::Update)?;
         fresh(&vm, wanted.resource_version.as_deref())?;
@@ -78,7 +78,7 @@ impl VmService {
     }
 
     /// Name, description, labels, start order: one commit; the metadata follows by itself.
-    async fn update_facts(self: &Arc<Self>, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
+    async fn update_facts(&self, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
         let core = Arc::clone(&self.core);
         let user = caller.user.clone();
         let key = caller.idempotency;
@@ -118,7 +118,7 @@ impl VmService {
 
     /// A new persistent definition.
     async fn update_spec(
-        self: &Arc<Self>,
+        &self,
         caller: &Caller,
         id: VmId,
         wanted: UpdateVm,

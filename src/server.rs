@@ -1,0 +1,330 @@
+//! The composition root: the only file that knows all rooms. Order at start: lock and open the
+//! store, take up what was interrupted, bind the port (what is known is served at once, marked
+//! stale), connect libvirt, recover, compare, serve verbs.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Accelerator, Config};
+use crate::host::HostRoot;
+use crate::http::gate::Gate;
+use crate::http::metrics::{Metrics, Snapshot, VmGauges, VmUse};
+use crate::http::{self, Surface};
+use crate::hypervisor::libvirt::Libvirt;
+use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
+use crate::rpc::{self, RpcState};
+use crate::service::autostart;
+use crate::service::core::{Core, LinkState};
+use crate::service::demo::{self, Demo, DemoMachine};
+use crate::service::idempotency::InFlight;
+use crate::service::inventory::{Inventory, ReadSpec, Vm};
+use crate::service::node::{Machine, NodeService, ThisMachine, local_node_id};
+use crate::service::operations::OperationService;
+use crate::service::reconcile::Reconciler;
+use crate::service::statistics;
+use crate::service::vm::{Readiness, VmService};
+use crate::store::{OpenError, Store};
+
+/// The state file's name in the data directory.
+const STATE_FILE: &str = "state.redb";
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("running as root is refused: run it as its own user, or give --allow-root")]
+    Root,
+    #[error("{path}: {why}")]
+    DataDir { path: String, why: String },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Listen(#[from] http::serve::ListenError),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ServeError {
+    /// 78 for what a restart does not cure.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Root | Self::DataDir { .. } => 78,
+            Self::Open(error) => error.exit_code(),
+            Self::Listen(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> ServeError {
+    ServeError::Other(error.to_string())
+}
+
+/// Serve until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServeError`], before anything was served, or when a listener broke.
+pub fn run(config: Config) -> Result<(), ServeError> {
+    if rustix::process::geteuid().is_root() && !config.allow_root {
+        return Err(ServeError::Root);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Each hung call into libvirt holds one; VMs are many.
+        .max_blocking_threads(512)
+        .build()
+        .map_err(other)?;
+    let ended = runtime.block_on(serve(config));
+    // A hung call into libvirt must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    ended
+}
+
+async fn serve(config: Config) -> Result<(), ServeError> {
+    let demo = if config.demo { Some(Demo::prepare().map_err(other)?) } else { None };
+    let store = match &demo {
+        Some(_) => Store::in_memory().map_err(other)?,
+        None => open_store(&config.data_dir)?,
+    };
+    let uri = demo.as_ref().map_or_else(|| config.libvirt_uri.clone(), Demo::uri);
+    let choice = match config.accelerator {
+        Accelerator::Auto => AcceleratorChoice::Auto,
+        Accelerator::Kvm => AcceleratorChoice::Kvm,
+        Accelerator::Tcg => AcceleratorChoice::Tcg,
+    };
+    let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice));
+    if demo.is_some() {
+        demo::seed(&store).map_err(other)?;
+    }
+    let node_id = local_node_id(&store, None).map_err(other)?;
+    let reader = Arc::clone(&libvirt);
+    let read: ReadSpec = Arc::new(move |text| reader.read(text).unwrap_or_default());
+    let core = Arc::new(Core::new(store.clone(), Arc::clone(&libvirt), Inventory::new(read), node_id));
+    load(&core)?;
+    let operations = Arc::new(OperationService::new(Arc::clone(&core)));
+    operations.reclaim().map_err(other)?;
+    let this = ThisMachine::new(config.data_dir.clone());
+    let machine: Arc<dyn Machine> = if config.demo { Arc::new(DemoMachine::new(this)) } else { Arc::new(this) };
+    let data_dir = demo.is_none().then(|| config.data_dir.clone());
+    let nodes = Arc::new(
+        NodeService::open(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&machine), data_dir).map_err(other)?,
+    );
+    let (readiness, ready) = watch::channel(Readiness::NotReady("not compared with libvirt yet; try again in a moment".to_owned()));
+    let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready.clone()));
+    let stop = CancellationToken::new();
+
+    let listeners = http::serve::bind(&config.listen)?;
+    let mut addresses = Vec::new();
+    for listener in &listeners {
+        addresses.push(listener.local_addr().map_err(other)?);
+    }
+    let names = config
+        .hostnames
+        .iter()
+        .cloned()
+        .chain([machine.hostname(), format!("{}.local", machine.hostname()), crate::host::hostname(), machine.management_ip()]);
+    let gate = Gate::new(names, addresses.iter().map(std::net::SocketAddr::port));
+    let rpc = rpc::routes(RpcState {
+        core: Arc::clone(&core),
+        vms: Arc::clone(&vms),
+        nodes: Arc::clone(&nodes),
+        operations: Arc::clone(&operations),
+        in_flight: Arc::new(InFlight::default()),
+        stop: stop.clone(),
+    });
+    let surface = Surface {
+        rpc,
+        ready: readyz(Arc::clone(&core), ready.clone()),
+        scrape: scrape(Arc::clone(&core), Arc::clone(&nodes), Arc::clone(&operations)),
+        metrics: Arc::new(Metrics::new()),
+        gate,
+    };
+    let router = http::router(surface);
+
+    let notices = connect(&core, libvirt.as_ref());
+    let reconciler = Reconciler {
+        core: Arc::clone(&core),
+        operations: Arc::clone(&operations),
+        nodes: Arc::clone(&nodes),
+        readiness,
+    };
+    let background = [
+        tokio::spawn(reconciler.run(notices, stop.clone())),
+        tokio::spawn(Arc::clone(&core).keeper(stop.clone())),
+        tokio::spawn(statistics::measure(Arc::clone(&core), stop.clone())),
+        tokio::spawn(Arc::clone(&nodes).run(stop.clone())),
+        tokio::spawn(autostart::run(Arc::clone(&core), Arc::clone(&vms), ready, crate::host::boot_id(&HostRoot::default()), stop.clone())),
+    ];
+    if config.demo {
+        tokio::spawn(demo::heartbeats(Arc::clone(&nodes), Arc::clone(&machine), stop.clone()));
+    }
+    for address in &addresses {
+        tracing::info!(%address, "listening");
+        println!("quantixkvm is serving on http://{address}");
+    }
+    tokio::spawn(wait_for_signal(stop.clone()));
+    let served = http::serve::serve(listeners, router, stop.clone()).await;
+    stop.cancel();
+    for task in background {
+        // Each ends with `stop`; what hangs is left behind.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;
+    }
+    libvirt.close();
+    drop(demo);
+    tracing::info!("stopped; guests run on");
+    served.map_err(other)
+}
+
+/// The data directory, ours alone, and the state file in it.
+fn open_store(dir: &Path) -> Result<Store, ServeError> {
+    let failed = |why: String| ServeError::DataDir { path: dir.display().to_string(), why };
+    match std::fs::metadata(dir) {
+        Ok(meta) if !meta.is_dir() => return Err(failed("is no directory; choose another with --data-dir".to_owned())),
+        Ok(meta) if meta.mode() & 0o077 != 0 => {
+            return Err(failed(format!(
+                "can be read by other users (mode {:04o}); run: chmod 0700 {}",
+                meta.mode() & 0o7777,
+                dir.display()
+            )));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(|error| failed(format!("cannot be made: {error}; make it for this user, or choose another with --data-dir")))?;
+        }
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    Ok(Store::open(&dir.join(STATE_FILE))?)
+}
+
+/// What the store knows, in the picture, marked stale until libvirt was asked.
+fn load(core: &Core) -> Result<(), ServeError> {
+    let records = core.store.vm_all().map_err(other)?;
+    core.inventory.write(|_, edits| {
+        edits.stale(Some((crate::model::vm::Moment::now(), "not connected yet".to_owned())));
+        for record in records {
+            let mut vm = Vm::of_record(record);
+            vm.stale = true;
+            edits.put(vm);
+        }
+    });
+    Ok(())
+}
+
+/// Begin connecting; the link's state is known at once, what follows from it in order.
+fn connect(core: &Arc<Core>, libvirt: &dyn Hypervisor) -> mpsc::UnboundedReceiver<Notice> {
+    let (sender, notices) = mpsc::unbounded_channel();
+    let core = Arc::clone(core);
+    libvirt.run(Box::new(move |notice| {
+        match &notice {
+            Notice::Connected => {
+                core.link.send_replace(LinkState::Up);
+            }
+            Notice::Disconnected(why) => {
+                core.link.send_replace(LinkState::Down(why.clone()));
+            }
+            Notice::LifeChanged(_)
+            | Notice::DefinitionChanged(_)
+            | Notice::Undefined(_)
+            | Notice::Rebooted(_)
+            | Notice::AgentChanged(_, _)
+            | Notice::NetworkChanged => {}
+        }
+        // Nobody listens any more only when the process ends.
+        let _ = sender.send(notice);
+    }));
+    notices
+}
+
+async fn wait_for_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be heard; end the process with SIGKILL");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => tracing::info!("SIGTERM: finishing"),
+        _ = int.recv() => tracing::info!("SIGINT: finishing"),
+    }
+    stop.cancel();
+}
+
+type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+fn readyz(core: Arc<Core>, ready: watch::Receiver<Readiness>) -> Ready {
+    Arc::new(move || {
+        core.store.healthy().map_err(|error| error.to_string())?;
+        match &*ready.borrow() {
+            Readiness::Ready => Ok(()),
+            Readiness::NotReady(why) => Err(why.clone()),
+        }
+    })
+}
+
+type Scrape = Arc<dyn Fn(&Metrics) -> String + Send + Sync>;
+
+fn scrape(core: Arc<Core>, nodes: Arc<NodeService>, operations: Arc<OperationService>) -> Scrape {
+    Arc::new(move |metrics| metrics.render(&snapshot(&core, &nodes, &operations)))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+fn snapshot(core: &Core, nodes: &NodeService, operations: &OperationService) -> Snapshot {
+    let picture = core.inventory.picture();
+    let usage = core.inventory.usage();
+    let vms = picture
+        .vms
+        .values()
+        .map(|vm| VmGauges {
+            id: vm.record.id.to_string(),
+            name: vm.record.name.clone(),
+            project: vm.record.project_id.to_string(),
+            state: vm.record.state.word(),
+            usage: usage.get(&vm.record.id).map(|used| {
+                let counters = &used.counters;
+                VmUse {
+                    cpu_seconds: counters.cpu_time_ns as f64 / 1e9,
+                    vcpus: f64::from(counters.vcpus),
+                    memory_used_bytes: counters.memory_used_bytes as f64,
+                    memory_allocated_bytes: counters.memory_allocated_bytes as f64,
+                    disk_read_bytes: counters.disk_read_bytes as f64,
+                    disk_written_bytes: counters.disk_write_bytes as f64,
+                    network_received_bytes: counters.network_rx_bytes as f64,
+                    network_transmitted_bytes: counters.network_tx_bytes as f64,
+                }
+            }),
+        })
+        .collect();
+    let node = nodes.local().map_or_else(
+        |_| Vec::new(),
+        |node| {
+            let load = &node.record.load;
+            vec![
+                ("cpu_usage_ratio", "CPU in use over all threads, 0-1.", load.cpu_usage_percent / 100.0),
+                ("memory_bytes", "Memory of the host.", load.memory_total_bytes as f64),
+                ("memory_used_bytes", "Memory of the host in use.", load.memory_used_bytes as f64),
+                ("storage_bytes", "Space on the file systems that VMs depend on.", load.storage_total_bytes as f64),
+                ("storage_used_bytes", "Space in use there.", load.storage_used_bytes as f64),
+                ("network_received_bytes", "Bytes received since the boot.", load.network_rx_bytes as f64),
+                ("network_transmitted_bytes", "Bytes sent since the boot.", load.network_tx_bytes as f64),
+                ("load1", "Load average over a minute.", load.load_1m),
+            ]
+        },
+    );
+    let mut running: std::collections::BTreeMap<&'static str, f64> = std::collections::BTreeMap::new();
+    for operation in operations.in_flight() {
+        *running.entry(operation.verb.word()).or_default() += 1.0;
+    }
+    Snapshot {
+        vms,
+        node,
+        libvirt_connected: *core.link.borrow() == LinkState::Up,
+        operations: running.into_iter().collect(),
+        store_bytes: core.store.size_bytes() as f64,
+    }
+}

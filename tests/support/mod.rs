@@ -1,0 +1,269 @@
+//! What every whole-program test stands on: a server of its own, on ports and directories of its
+//! own, ended and cleaned up whatever happens; calls as curl makes them; waiting for a level with
+//! a deadline. A failure shows what was expected and the server's log.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take that ought to be quick.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_quantixkvm");
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:…`
+    pub url: String,
+    pub data_dir: PathBuf,
+    log: Arc<Mutex<String>>,
+    pub http: reqwest::Client,
+    arguments: Vec<String>,
+    _home: Option<tempfile::TempDir>,
+}
+
+/// An answer: its HTTP status and JSON.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+}
+
+impl Server {
+    /// The demo: test driver, store in memory.
+    pub async fn demo() -> Self {
+        Self::start(None, &["--demo"]).await
+    }
+
+    /// On a libvirt URI, with a data directory of its own.
+    pub async fn on(uri: &str) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let data = home.path().join("data");
+        let mut server = Self::start(Some(&data), &["--libvirt-uri", uri, "--accelerator", "tcg"]).await;
+        server._home = Some(home);
+        server
+    }
+
+    /// With these flags, and `data` as its data directory.
+    pub async fn start(data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut arguments: Vec<String> =
+            ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"].map(str::to_owned).to_vec();
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        if let Some(data) = data {
+            arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
+        }
+        let (child, url, log) = spawn(&arguments);
+        let server = Self {
+            child,
+            url,
+            data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
+            log,
+            http: reqwest::Client::builder().timeout(Duration::from_secs(120)).build().expect("a client"),
+            arguments,
+            _home: None,
+        };
+        server.ready().await;
+        server
+    }
+
+    /// Until verbs are served.
+    pub async fn ready(&self) {
+        self.until("the server to be ready", SOON, async || {
+            let answer = self.http.get(format!("{}/readyz", self.url)).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One call, as curl makes it.
+    pub async fn call(&self, method: &str, body: Value) -> Answer {
+        self.call_with(method, body, &[]).await
+    }
+
+    /// With headers.
+    pub async fn call_with(&self, method: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
+        self.try_call(method, &body, headers)
+            .await
+            .unwrap_or_else(|error| panic!("{method} {body}: {error}\n{}", self.log()))
+    }
+
+    /// Where the server may be gone.
+    pub async fn try_call(&self, method: &str, body: &Value, headers: &[(&str, &str)]) -> Result<Answer, reqwest::Error> {
+        let path = match method.split_once('/') {
+            Some(_) => method.to_owned(),
+            None if method.contains("Node") || method == "UpdateHeartbeat" || method == "UpdateLabels" => {
+                format!("Quantixkvm.compute.v1.NodeService/{method}")
+            }
+            None if method.contains("Operation") => format!("Quantixkvm.operation.v1.OperationService/{method}"),
+            None => format!("Quantixkvm.compute.v1.VMService/{method}"),
+        };
+        let mut request = self
+            .http
+            .post(format!("{}/{path}", self.url))
+            .header("Content-Type", "application/json")
+            .body(body.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, body })
+    }
+
+    /// A call that must succeed.
+    pub async fn ok(&self, method: &str, body: Value) -> Value {
+        let answer = self.call(method, body.clone()).await;
+        assert_eq!(answer.status, 200, "{method} {body}: {}\n{}", answer.body, self.log());
+        answer.body
+    }
+
+    /// A call that must fail with this code; answers with the message.
+    pub async fn refused(&self, method: &str, body: Value, code: &str) -> String {
+        let answer = self.call(method, body.clone()).await;
+        assert_eq!(answer.code(), code, "{method} {body}: {}\n{}", answer.body, self.log());
+        answer.message().to_owned()
+    }
+
+    pub async fn vm(&self, id: &str) -> Value {
+        self.ok("GetVM", json!({ "id": id })).await
+    }
+
+    /// The VM's state; what is left out of an answer is UNKNOWN.
+    pub async fn state(&self, id: &str) -> String {
+        state_of(&self.vm(id).await)
+    }
+
+    /// Until the VM is in this state.
+    pub async fn until_state(&self, id: &str, wanted: &str, within: Duration) {
+        self.until(&format!("VM {id} to be {wanted}"), within, async || {
+            (self.state(id).await == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Until `look` finds something; a level, never an edge.
+    pub async fn until<T>(&self, what: &str, within: Duration, look: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited {within:?} for {what}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("the server ended");
+    }
+
+    /// SIGTERM, and how long it took to end.
+    pub fn terminate(&mut self) -> Duration {
+        let begun = Instant::now();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server can be signalled");
+        let status = self.child.wait().expect("the server ended");
+        assert!(status.success(), "SIGTERM ended it with {status}\n{}", self.log());
+        begun.elapsed()
+    }
+
+    /// The same server again, on the same data.
+    pub async fn again(&mut self) {
+        self.relaunch();
+        self.ready().await;
+    }
+
+    /// As [`again`](Self::again), without waiting.
+    pub fn relaunch(&mut self) {
+        let (child, url, log) = spawn(&self.arguments);
+        self.child = child;
+        self.url = url;
+        let earlier = self.log();
+        self.log = log;
+        let mut now = self.log.lock().expect("the log");
+        *now = format!("{earlier}---- again ----\n{now}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- the server's log ----\n{}", self.log());
+        }
+    }
+}
+
+fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let log = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&log);
+    let stderr = child.stderr.take().expect("its standard error");
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = written.lock().expect("the log");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    let mut stdout = BufReader::new(child.stdout.take().expect("its standard output"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("its first line");
+    let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+    if !url.starts_with("http") {
+        let status = child.wait();
+        std::thread::sleep(Duration::from_millis(100));
+        panic!("the server did not start ({status:?}): {line}\n{}", log.lock().expect("the log"));
+    }
+    // Whatever else it prints is read, so that it never blocks.
+    std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        let _ = stdout.read_to_end(&mut rest);
+    });
+    (child, url, log)
+}
+
+/// The state in a VM's JSON.
+pub fn state_of(vm: &Value) -> String {
+    vm["status"]["state"].as_str().unwrap_or("UNKNOWN").to_owned()
+}
+
+/// The shortest specification.
+pub fn small_spec() -> Value {
+    json!({ "cpu": { "cores": 1 }, "memory": { "sizeMib": 256 } })
+}
