@@ -5,16 +5,8 @@
 //! Nothing is written by hand here but this file: conversions to the model live in the product's
 //! `rpc` room, and no rule about a value may be put beside its type.
 
-#![allow(
-    non_snake_case,
-    reason = "the package name on the wire, `Quantixkvm`, becomes a module name"
-)]
-#![allow(
-    refining_impl_trait_internal,
-    refining_impl_trait_reachable,
-    clippy::all,
-    reason = "generated code"
-)]
+#![allow(non_snake_case, reason = "the package name on the wire, `Quantixkvm`, becomes a module name")]
+#![allow(refining_impl_trait_internal, refining_impl_trait_reachable, clippy::all, reason = "generated code")]
 
 connectrpc::include_generated!();
 

@@ -59,10 +59,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![
-                SocketAddr::from(([127, 0, 0, 1], 8080)),
-                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8080)),
-            ],
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080)), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8080))],
             data_dir: PathBuf::from("/var/lib/quantixkvm"),
             libvirt_uri: "qemu:///system".to_owned(),
             accelerator: Accelerator::Auto,
@@ -137,10 +134,8 @@ impl Config {
         let mut config = Self::default();
         if let Some((path, text)) = file {
             let place = path.display().to_string();
-            let layer: Layer = toml::from_str(text).map_err(|error| ConfigError {
-                place: place.clone(),
-                problem: hinted(&error.to_string()),
-            })?;
+            let layer: Layer = toml::from_str(text)
+                .map_err(|error| ConfigError { place: place.clone(), problem: hinted(&error.to_string()) })?;
             config.apply(layer, |key| format!("{place}: {key}"))?;
         }
         let (layer, names) = of_environment(environment)?;
@@ -160,7 +155,10 @@ impl Config {
                 .iter()
                 .map(|text| {
                     text.trim().parse().map_err(|_| {
-                        bad("listen", format!("\"{text}\" is no address with a port, such as 127.0.0.1:8080 or [::1]:8080"))
+                        bad(
+                            "listen",
+                            format!("\"{text}\" is no address with a port, such as 127.0.0.1:8080 or [::1]:8080"),
+                        )
                     })
                 })
                 .collect::<Result<_, _>>()?;
@@ -217,7 +215,8 @@ impl Config {
         }
         if let Some(names) = layer.hostnames {
             for name in &names {
-                let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+                let fine =
+                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
                 if !fine {
                     return Err(bad("hostnames", format!("\"{name}\" is no host name")));
                 }
@@ -260,7 +259,8 @@ fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result
             other => Err(bad(format!("must be true or false; it is \"{other}\""))),
         };
         let number = || value.parse().map(Some).map_err(|_| bad(format!("\"{value}\" is no number")));
-        let list = || Some(value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect());
+        let list =
+            || Some(value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect());
         match key.as_str() {
             "listen" => layer.listen = list(),
             "data_dir" => layer.data_dir = Some(PathBuf::from(&value)),

@@ -19,23 +19,26 @@ pub(super) fn storage(root: &HostRoot) -> Vec<StorageFacts> {
             let partitions: Vec<String> = names(&at).into_iter().filter(|part| part.starts_with(&name)).collect();
             let used = |device: &str| {
                 let holders = names(base.join(device).join("holders"));
-                mounts
-                    .get(device)
-                    .cloned()
-                    .or_else(|| holders.first().map(|holder| holder_use(root, holder)))
+                mounts.get(device).cloned().or_else(|| holders.first().map(|holder| holder_use(root, holder)))
             };
             let usage = used(&name)
-                .or_else(|| partitions.iter().find_map(|part| {
-                    mounts.get(part.as_str()).cloned().or_else(|| {
-                        names(at.join(part).join("holders")).first().map(|holder| holder_use(root, holder))
+                .or_else(|| {
+                    partitions.iter().find_map(|part| {
+                        mounts.get(part.as_str()).cloned().or_else(|| {
+                            names(at.join(part).join("holders")).first().map(|holder| holder_use(root, holder))
+                        })
                     })
-                }))
+                })
                 .or_else(|| (!partitions.is_empty()).then(|| "partitioned".to_owned()))
                 .unwrap_or_default();
             StorageFacts {
                 path: format!("/dev/{name}"),
                 model: read(at.join("device/model")),
-                serial: [at.join("device/serial"), at.join("serial")].iter().map(read).find(|text| !text.is_empty()).unwrap_or_default(),
+                serial: [at.join("device/serial"), at.join("serial")]
+                    .iter()
+                    .map(read)
+                    .find(|text| !text.is_empty())
+                    .unwrap_or_default(),
                 size_bytes: number::<u64>(at.join("size")).saturating_mul(512),
                 kind: if name.starts_with("nvme") {
                     StorageKind::Nvme
@@ -122,9 +125,17 @@ pub(super) fn network(root: &HostRoot) -> Vec<NetworkFacts> {
             NetworkFacts {
                 mac_address: read(at.join("address")),
                 driver: link_name(at.join("device/driver")),
-                speed_mbps: read(at.join("speed")).parse::<i64>().ok().and_then(|speed| u64::try_from(speed).ok()).unwrap_or(0),
+                speed_mbps: read(at.join("speed"))
+                    .parse::<i64>()
+                    .ok()
+                    .and_then(|speed| u64::try_from(speed).ok())
+                    .unwrap_or(0),
                 mtu: number(at.join("mtu")),
-                numa_node: read(at.join("device/numa_node")).parse::<i64>().ok().and_then(|node| u32::try_from(node).ok()).unwrap_or(0),
+                numa_node: read(at.join("device/numa_node"))
+                    .parse::<i64>()
+                    .ok()
+                    .and_then(|node| u32::try_from(node).ok())
+                    .unwrap_or(0),
                 sriov_vfs_total: number(at.join("device/sriov_totalvfs")),
                 sriov_vfs_used: number(at.join("device/sriov_numvfs")),
                 ip_addresses: addresses.get(&name).cloned().unwrap_or_default(),
@@ -162,7 +173,10 @@ pub(super) fn gpus(root: &HostRoot) -> Vec<GpuFacts> {
             let at = base.join(&address);
             let vendor = read(at.join("vendor"));
             GpuFacts {
-                vendor: VENDORS.iter().find(|(id, _)| *id == vendor).map_or(vendor.clone(), |(_, name)| (*name).to_owned()),
+                vendor: VENDORS
+                    .iter()
+                    .find(|(id, _)| *id == vendor)
+                    .map_or(vendor.clone(), |(_, name)| (*name).to_owned()),
                 model: read(at.join("device")),
                 memory_bytes: number(at.join("mem_info_vram_total")),
                 driver: link_name(at.join("driver")),

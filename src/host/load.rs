@@ -36,9 +36,10 @@ impl Sampler {
         }
         if let Ok(devices) = procfs::net::dev_status() {
             // Only what leaves the machine: a bridge and its ports would count the same bytes twice.
-            for device in devices.values().filter(|device| {
-                std::path::Path::new("/sys/class/net").join(&device.name).join("device").exists()
-            }) {
+            for device in devices
+                .values()
+                .filter(|device| std::path::Path::new("/sys/class/net").join(&device.name).join("device").exists())
+            {
                 load.network_rx_bytes += device.recv_bytes;
                 load.network_tx_bytes += device.sent_bytes;
                 load.network_rx_errors += device.recv_errs;

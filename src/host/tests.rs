@@ -36,7 +36,11 @@ fn a_made_machine_is_told_as_it_is() {
         put(dir.path(), file, text);
     }
     for cpu in 0..4 {
-        put(dir.path(), &format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), &(cpu / 2).to_string());
+        put(
+            dir.path(),
+            &format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"),
+            &(cpu / 2).to_string(),
+        );
         put(dir.path(), &format!("sys/devices/system/cpu/cpu{cpu}/topology/core_id"), "0");
     }
     std::os::unix::fs::symlink("../br0", dir.path().join("sys/class/net/eth9/master")).expect("a link");

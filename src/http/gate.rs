@@ -47,7 +47,9 @@ impl Gate {
         let (host, port) = split(authority);
         let port_is_ours = match port {
             None => true,
-            Some(port) => port.parse::<u16>().is_ok_and(|number| self.ports.contains(&number) && port == number.to_string()),
+            Some(port) => {
+                port.parse::<u16>().is_ok_and(|number| self.ports.contains(&number) && port == number.to_string())
+            }
         };
         port_is_ours && self.hosts.contains(&host.to_ascii_lowercase())
     }
@@ -82,7 +84,10 @@ impl Gate {
                     .and_then(|origin| origin.strip_prefix("http://"))
                     .is_some_and(|origin| origin.eq_ignore_ascii_case(host));
             if !same {
-                return Err(Refusal::OtherOrigin(crate::model::id::clip(&String::from_utf8_lossy(origin.as_bytes()), 100)));
+                return Err(Refusal::OtherOrigin(crate::model::id::clip(
+                    &String::from_utf8_lossy(origin.as_bytes()),
+                    100,
+                )));
             }
         }
         match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
@@ -115,10 +120,9 @@ pub async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
             StatusCode::MISDIRECTED_REQUEST,
             format!("\"{host}\" is no name of this host; add it to hostnames in the configuration if it should be"),
         ),
-        Refusal::OtherOrigin(origin) => (
-            StatusCode::FORBIDDEN,
-            format!("requests from another web page (\"{origin}\") are refused"),
-        ),
+        Refusal::OtherOrigin(origin) => {
+            (StatusCode::FORBIDDEN, format!("requests from another web page (\"{origin}\") are refused"))
+        }
     };
     tracing::warn!(?refusal, "turned away at the gate");
     if request.method() == axum::http::Method::POST {
@@ -136,7 +140,10 @@ mod tests {
     use super::*;
 
     fn gate() -> Gate {
-        Gate::new(["hv-01".to_owned(), "HV-01.local".to_owned(), "192.0.2.5".to_owned(), "2001:db8::5".to_owned()], [8080])
+        Gate::new(
+            ["hv-01".to_owned(), "HV-01.local".to_owned(), "192.0.2.5".to_owned(), "2001:db8::5".to_owned()],
+            [8080],
+        )
     }
 
     fn check(headers: &[(&str, &str)]) -> Result<(), Refusal> {
@@ -153,29 +160,73 @@ mod tests {
     #[test]
     fn our_own_names_pass() {
         for host in [
-            "localhost:8080", "localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "hv-01:8080",
-            "HV-01", "hv-01.local:8080", "192.0.2.5:8080", "[2001:db8::5]:8080",
+            "localhost:8080",
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "[::1]",
+            "hv-01:8080",
+            "HV-01",
+            "hv-01.local:8080",
+            "192.0.2.5:8080",
+            "[2001:db8::5]:8080",
         ] {
             assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
             let origin = format!("http://{host}");
-            assert_eq!(check(&[("host", host), ("origin", &origin), ("sec-fetch-site", "same-origin")]), Ok(()), "{host}");
+            assert_eq!(
+                check(&[("host", host), ("origin", &origin), ("sec-fetch-site", "same-origin")]),
+                Ok(()),
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn other_hosts_are_turned_away() {
         for host in [
-            "", "evil.example", "evil.example:8080", "localhost.evil.example", "localhost:9090", "localhost:", "localhost:08080",
-            "localhost:+8080", "127.0.0.1.evil.example", "127.0.0.2", "127.1", "0.0.0.0:8080", "0x7f000001", "2130706433",
-            "::1", "[::]", "[::1", "::1]", "[::1]x", "[::1]:8081", "[::ffff:127.0.0.1]:8080", "user@localhost:8080", "localhost:8080@evil",
-            "localhost/", "localhost#", "localhost,evil", "localhost evil", "hv-01.", "hv-02", ".local", "*", "localhost:8080:8080",
+            "",
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "localhost:9090",
+            "localhost:",
+            "localhost:08080",
+            "localhost:+8080",
+            "127.0.0.1.evil.example",
+            "127.0.0.2",
+            "127.1",
+            "0.0.0.0:8080",
+            "0x7f000001",
+            "2130706433",
+            "::1",
+            "[::]",
+            "[::1",
+            "::1]",
+            "[::1]x",
+            "[::1]:8081",
+            "[::ffff:127.0.0.1]:8080",
+            "user@localhost:8080",
+            "localhost:8080@evil",
+            "localhost/",
+            "localhost#",
+            "localhost,evil",
+            "localhost evil",
+            "hv-01.",
+            "hv-02",
+            ".local",
+            "*",
+            "localhost:8080:8080",
         ] {
             assert!(check(&[("host", host)]).is_err(), "{host} passed");
         }
         assert_eq!(check(&[]), Err(Refusal::NoHost));
         assert_eq!(check(&[("host", "localhost"), ("host", "localhost")]), Err(Refusal::NoHost));
         assert_eq!(
-            gate().check(&Uri::from_static("http://evil.example/x"), &[(header::HOST, "localhost".parse().expect("a value"))].into_iter().collect()),
+            gate().check(
+                &Uri::from_static("http://evil.example/x"),
+                &[(header::HOST, "localhost".parse().expect("a value"))].into_iter().collect()
+            ),
             Err(Refusal::NoHost)
         );
     }
@@ -183,8 +234,18 @@ mod tests {
     #[test]
     fn other_origins_are_turned_away() {
         for origin in [
-            "null", "http://evil.example", "https://localhost:8080", "http://localhost", "http://localhost:8081", "http://127.0.0.1:8080",
-            "http://localhost:8080.evil.example", "http://localhost:8080/", "file://", "", "localhost:8080", "http://",
+            "null",
+            "http://evil.example",
+            "https://localhost:8080",
+            "http://localhost",
+            "http://localhost:8081",
+            "http://127.0.0.1:8080",
+            "http://localhost:8080.evil.example",
+            "http://localhost:8080/",
+            "file://",
+            "",
+            "localhost:8080",
+            "http://",
         ] {
             assert!(check(&[("host", "localhost:8080"), ("origin", origin)]).is_err(), "{origin} passed");
         }

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 /// One VM's gauges.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -112,7 +110,11 @@ impl Metrics {
         let labels = ["id", "name", "project"];
         let state = gauge("vm_state", "1 for the state that the VM is in.", &["id", "name", "project", "state"]);
         let used = [
-            ("vm_cpu_seconds", "CPU time that the VM has used since its start.", (|u: &VmUse| u.cpu_seconds) as fn(&VmUse) -> f64),
+            (
+                "vm_cpu_seconds",
+                "CPU time that the VM has used since its start.",
+                (|u: &VmUse| u.cpu_seconds) as fn(&VmUse) -> f64,
+            ),
             ("vm_vcpus", "vCPUs online.", |u| u.vcpus),
             ("vm_memory_used_bytes", "Memory that the guest uses.", |u| u.memory_used_bytes),
             ("vm_memory_allocated_bytes", "Memory that the guest was given.", |u| u.memory_allocated_bytes),

@@ -49,11 +49,9 @@ fn of_file(request: &Request, path: &str, file: &rust_embed::EmbeddedFile) -> Re
         Response::new(Body::from(file.data.clone().into_owned()))
     };
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, file.metadata.mimetype()),
-        (header::ETAG, tag.as_str()),
-        (header::CACHE_CONTROL, cache),
-    ] {
+    for (name, value) in
+        [(header::CONTENT_TYPE, file.metadata.mimetype()), (header::ETAG, tag.as_str()), (header::CACHE_CONTROL, cache)]
+    {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }

@@ -30,7 +30,10 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
         .map(|&address| {
             listen(address).map_err(|why| ListenError {
                 remedy: if why.kind() == std::io::ErrorKind::AddrInUse {
-                    format!("; see who holds it: ss -ltnp 'sport = :{}', or choose another with --listen", address.port())
+                    format!(
+                        "; see who holds it: ss -ltnp 'sport = :{}', or choose another with --listen",
+                        address.port()
+                    )
                 } else {
                     String::new()
                 },
@@ -44,7 +47,8 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(ipproto::TCP))?;
+    let socket =
+        socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;

@@ -39,12 +39,7 @@ impl WatchRpc {
 
 fn names(ctx: &RequestContext) -> (String, String) {
     let method = ctx.path().unwrap_or_default().trim_start_matches('/').to_owned();
-    let id = ctx
-        .headers()
-        .get(super::REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let id = ctx.headers().get(super::REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     (method, id)
 }
 

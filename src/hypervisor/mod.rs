@@ -213,12 +213,7 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// An existing definition with `spec` (and `identity`, where given) edited in place: unknown
     /// elements survive. Only what differs from what `current` says is touched. Pure.
-    fn edit(
-        &self,
-        current: &DefinitionText,
-        spec: &VmSpec,
-        identity: Option<&VmIdentity>,
-    ) -> Result<DefinitionText>;
+    fn edit(&self, current: &DefinitionText, spec: &VmSpec, identity: Option<&VmIdentity>) -> Result<DefinitionText>;
 
     /// Define or replace the persistent definition. Idempotent.
     fn define(&self, id: VmId, text: &DefinitionText) -> Result<()>;

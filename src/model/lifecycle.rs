@@ -126,9 +126,9 @@ impl Denial {
             Self::WrongState(needed) => {
                 format!("VM \"{vm}\" is {state_word}; {verb_word} needs a VM that is {}", join_or(needed))
             }
-            Self::NeedsForce => format!(
-                "VM \"{vm}\" is {state_word}; stop it first, or delete it with force, which powers it off"
-            ),
+            Self::NeedsForce => {
+                format!("VM \"{vm}\" is {state_word}; stop it first, or delete it with force, which powers it off")
+            }
             Self::WaitsForDisk(why) => format!(
                 "VM \"{vm}\" is paused because {}; it cannot shut down by itself: free the disk and resume it, or stop it with force",
                 match why {
@@ -478,9 +478,7 @@ pub fn observe(plan: Plan, seen: Seen) -> Progress {
                 PowerState::Provisioning | PowerState::Running | PowerState::Migrating | PowerState::Unknown,
             )
             | Seen::Rebooted => Progress::Waiting,
-            Seen::State(
-                PowerState::Stopped | PowerState::Suspended | PowerState::Crashed(_) | PowerState::Lost,
-            )
+            Seen::State(PowerState::Stopped | PowerState::Suspended | PowerState::Crashed(_) | PowerState::Lost)
             | Seen::Gone => Progress::Missed,
         },
         Plan::Save => match seen {

@@ -59,11 +59,7 @@ fn walk(path: &str, current: &Value, pending: &Value, changes: &mut Vec<SpecChan
                 walk(&named(path, device), &Value::Null, device, changes);
             }
         }
-        (_, _) => changes.push(SpecChange {
-            path: wire_path(path),
-            current: words(current),
-            pending: words(pending),
-        }),
+        (_, _) => changes.push(SpecChange { path: wire_path(path), current: words(current), pending: words(pending) }),
     }
 }
 
@@ -101,7 +97,8 @@ mod tests {
     fn differences_are_told_by_wire_path() {
         let mut running = VmSpec::default();
         running.memory.size = Mib(1024);
-        running.disks = vec![Disk { id: "vda".to_owned(), ..Disk::default() }, Disk { id: "vdb".to_owned(), ..Disk::default() }];
+        running.disks =
+            vec![Disk { id: "vda".to_owned(), ..Disk::default() }, Disk { id: "vdb".to_owned(), ..Disk::default() }];
         let mut next = running.clone();
         next.memory.size = Mib(2048);
         next.disks[0].cache = Some(CacheMode::None);
@@ -111,11 +108,14 @@ mod tests {
             .map(|change| (change.path, change.current, change.pending))
             .collect();
         let own = |path: &str, current: &str, pending: &str| (path.to_owned(), current.to_owned(), pending.to_owned());
-        assert_eq!(told, vec![
-            own("spec.disks[vda].cache", "", "None"),
-            own("spec.disks[vdb]", "present", ""),
-            own("spec.memory.size_mib", "1024", "2048"),
-        ]);
+        assert_eq!(
+            told,
+            vec![
+                own("spec.disks[vda].cache", "", "None"),
+                own("spec.disks[vdb]", "present", ""),
+                own("spec.memory.size_mib", "1024", "2048"),
+            ]
+        );
         assert!(spec_changes(&next, &next).is_empty());
     }
 }

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use super::id::clip;
 use super::spec::VmSpec;
 
-pub use spec::{spec, spec_change};
 use spec::Origin;
+pub use spec::{spec, spec_change};
 
 /// Characters of a VM's name at most.
 pub const NAME_MAX: usize = 255;
@@ -98,11 +98,7 @@ pub fn text(value: &str, field: &str, max: usize) -> Option<Violation> {
         .find(|c| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}'))?;
     Some(Violation::new(
         field,
-        format!(
-            "may hold no control characters but newline and tab; {} holds U+{:04X}",
-            quoted(value),
-            u32::from(bad)
-        ),
+        format!("may hold no control characters but newline and tab; {} holds U+{:04X}", quoted(value), u32::from(bad)),
     ))
 }
 
@@ -139,19 +135,13 @@ pub fn labels(labels: &BTreeMap<String, String>) -> Vec<Violation> {
 pub fn labels_at(labels: &BTreeMap<String, String>, field: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     if labels.len() > LABELS_MAX {
-        found.push(Violation::new(
-            field,
-            format!("may hold {LABELS_MAX} pairs at most; it has {}", labels.len()),
-        ));
+        found.push(Violation::new(field, format!("may hold {LABELS_MAX} pairs at most; it has {}", labels.len())));
     }
     for (key, value) in labels {
         let at = format!("{field}[{}]", quoted(key));
         let length = key.chars().count();
         if length == 0 || length > LABEL_KEY_MAX {
-            found.push(Violation::new(
-                &at,
-                format!("the key must have 1-{LABEL_KEY_MAX} characters; it has {length}"),
-            ));
+            found.push(Violation::new(&at, format!("the key must have 1-{LABEL_KEY_MAX} characters; it has {length}")));
         } else {
             found.extend(text(key, &at, LABEL_KEY_MAX));
         }
@@ -166,22 +156,16 @@ pub fn range(field: &str, value: i64, min: i64, max: i64, zero: Option<&str>) ->
     match zero {
         Some(_) if value == 0 => None,
         Some(_) | None if (min..=max).contains(&value) => None,
-        Some(zero) => Some(Violation::new(
-            field,
-            format!("must be 0 (meaning {zero}) or {min}-{max}; {value} was sent"),
-        )),
+        Some(zero) => {
+            Some(Violation::new(field, format!("must be 0 (meaning {zero}) or {min}-{max}; {value} was sent")))
+        }
         None => Some(Violation::new(field, format!("must be {min}-{max}; {value} was sent"))),
     }
 }
 
 /// Everything that is wrong with a VM to be made.
 #[must_use]
-pub fn vm_create(
-    name: &str,
-    description: &str,
-    labels: &BTreeMap<String, String>,
-    spec: &VmSpec,
-) -> Vec<Violation> {
+pub fn vm_create(name: &str, description: &str, labels: &BTreeMap<String, String>, spec: &VmSpec) -> Vec<Violation> {
     let mut found: Vec<Violation> = self::name(name, "name").into_iter().collect();
     found.extend(self::description(description));
     found.extend(self::labels(labels));

@@ -135,11 +135,7 @@ pub fn admit(capacity: &Capacity<'_>, promised: Promised, wanted: Promised) -> R
     if capacity.threads > 0 && wanted.vcpus > free_vcpus {
         lacking.push(format!(
             "{} vCPUs are needed and {free_vcpus} are free ({} threads × {} − {} reserved, {} promised to running VMs)",
-            wanted.vcpus,
-            capacity.threads,
-            scheduling.cpu_overcommit,
-            scheduling.reserved_cpu_threads,
-            promised.vcpus
+            wanted.vcpus, capacity.threads, scheduling.cpu_overcommit, scheduling.reserved_cpu_threads, promised.vcpus
         ));
     }
     let free_memory = capacity.memory().saturating_sub(promised.memory_bytes);

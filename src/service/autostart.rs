@@ -44,11 +44,8 @@ pub async fn run(
     }
     let caller = Caller { user: "system".to_owned(), request_id: "autostart".to_owned(), idempotency: None };
     let picture = core.inventory.picture();
-    let mut due: Vec<_> = picture
-        .vms
-        .values()
-        .filter(|vm| vm.autostart.is_on() && vm.record.state == PowerState::Stopped)
-        .collect();
+    let mut due: Vec<_> =
+        picture.vms.values().filter(|vm| vm.autostart.is_on() && vm.record.state == PowerState::Stopped).collect();
     due.sort_by_key(|vm| (vm.record.start_order.unwrap_or(u32::MAX), vm.record.name.clone()));
     for vm in due {
         if let Err(error) = vms.start(&caller, vm.record.id).await {

@@ -89,7 +89,9 @@ fn ready(seen: &Evidence) -> Verdict {
             kind,
             ConditionStatus::False,
             "StoreReadOnly",
-            format!("the state file takes no writes ({why}); look at the disk under the data directory, then restart the service"),
+            format!(
+                "the state file takes no writes ({why}); look at the disk under the data directory, then restart the service"
+            ),
         ),
         (Ok(()), Err(why)) => verdict(
             kind,
@@ -97,14 +99,21 @@ fn ready(seen: &Evidence) -> Verdict {
             "LibvirtUnreachable",
             format!("{why}; see whether it runs: systemctl status libvirtd"),
         ),
-        (Ok(()), Ok(())) => verdict(kind, ConditionStatus::True, "Connected", "libvirt answers and the state file takes writes"),
+        (Ok(()), Ok(())) => {
+            verdict(kind, ConditionStatus::True, "Connected", "libvirt answers and the state file takes writes")
+        }
     }
 }
 
 fn kvm(seen: &Evidence) -> Verdict {
     let kind = ConditionKind::KvmAvailable;
     let Some(offer) = &seen.offer else {
-        return verdict(kind, ConditionStatus::Unknown, "LibvirtUnreachable", "libvirt has not said yet whether it offers KVM");
+        return verdict(
+            kind,
+            ConditionStatus::Unknown,
+            "LibvirtUnreachable",
+            "libvirt has not said yet whether it offers KVM",
+        );
     };
     if offer.hypervisor.eq_ignore_ascii_case(TEST_DRIVER) {
         return verdict(
@@ -135,7 +144,9 @@ fn kvm(seen: &Evidence) -> Verdict {
             kind,
             ConditionStatus::False,
             "DeviceClosed",
-            format!("/dev/kvm exists but cannot be opened ({why}), so VMs run in software (TCG), many times slower; add libvirt's QEMU user to the group kvm"),
+            format!(
+                "/dev/kvm exists but cannot be opened ({why}), so VMs run in software (TCG), many times slower; add libvirt's QEMU user to the group kvm"
+            ),
         ),
         (false, _, KvmDevice::Usable) => verdict(
             kind,
@@ -192,7 +203,9 @@ pub fn disk_pressure(filesystems: &[Filesystem]) -> Verdict {
     let full: Vec<String> = known
         .iter()
         .filter(|fs| u128::from(fs.used_bytes) * 100 > u128::from(fs.total_bytes) * DISK_PRESSURE_PERCENT)
-        .map(|fs| format!("{} ({} of {} used)", fs.what, percent(fs.used_bytes, fs.total_bytes), human_bytes(fs.total_bytes)))
+        .map(|fs| {
+            format!("{} ({} of {} used)", fs.what, percent(fs.used_bytes, fs.total_bytes), human_bytes(fs.total_bytes))
+        })
         .collect();
     if full.is_empty() {
         verdict(kind, ConditionStatus::False, "SpaceEnough", "enough space is left")
@@ -216,10 +229,17 @@ fn percent(part: u64, whole: u64) -> String {
 fn storage_pool(seen: &Evidence) -> Verdict {
     let kind = ConditionKind::StoragePoolReady;
     let Some(pools) = &seen.pools else {
-        return verdict(kind, ConditionStatus::Unknown, "LibvirtUnreachable", "libvirt has not said which storage pools there are");
+        return verdict(
+            kind,
+            ConditionStatus::Unknown,
+            "LibvirtUnreachable",
+            "libvirt has not said which storage pools there are",
+        );
     };
     match pools.iter().find(|pool| pool.name == "default") {
-        Some(pool) if pool.active => verdict(kind, ConditionStatus::True, "Active", "storage pool \"default\" is active"),
+        Some(pool) if pool.active => {
+            verdict(kind, ConditionStatus::True, "Active", "storage pool \"default\" is active")
+        }
         Some(_) => verdict(
             kind,
             ConditionStatus::True,
@@ -247,7 +267,10 @@ fn network(seen: &Evidence) -> Verdict {
             kind,
             ConditionStatus::True,
             "OtherNetwork",
-            format!("network \"{}\" is active; network \"default\", which a network card without a network gets, is not", other.name),
+            format!(
+                "network \"{}\" is active; network \"default\", which a network card without a network gets, is not",
+                other.name
+            ),
         );
     }
     if let [first, ..] = seen.bridges.as_slice() {
@@ -259,7 +282,12 @@ fn network(seen: &Evidence) -> Verdict {
         );
     }
     match &seen.networks {
-        None => verdict(kind, ConditionStatus::Unknown, "LibvirtUnreachable", "libvirt has not said which networks there are"),
+        None => verdict(
+            kind,
+            ConditionStatus::Unknown,
+            "LibvirtUnreachable",
+            "libvirt has not said which networks there are",
+        ),
         Some(all) if all.iter().any(|network| network.name == "default") => verdict(
             kind,
             ConditionStatus::False,
@@ -360,13 +388,7 @@ mod tests {
     }
 
     fn pool(active: bool) -> PoolFacts {
-        PoolFacts {
-            name: "default".to_owned(),
-            active,
-            capacity_bytes: 100,
-            allocation_bytes: 0,
-            available_bytes: 100,
-        }
+        PoolFacts { name: "default".to_owned(), active, capacity_bytes: 100, allocation_bytes: 0, available_bytes: 100 }
     }
 
     fn status(seen: &Evidence, kind: ConditionKind) -> (ConditionStatus, &'static str) {
@@ -389,19 +411,48 @@ mod tests {
         use ConditionStatus as S;
         type Row = (K, fn(&mut Evidence), S, &'static str);
         let rows: [Row; 20] = [
-            (K::Ready, |e| e.libvirt = Err("libvirt cannot be reached: refused".to_owned()), S::False, "LibvirtUnreachable"),
+            (
+                K::Ready,
+                |e| e.libvirt = Err("libvirt cannot be reached: refused".to_owned()),
+                S::False,
+                "LibvirtUnreachable",
+            ),
             (K::Ready, |e| e.store = Err("disk full".to_owned()), S::False, "StoreReadOnly"),
             (K::KvmAvailable, |e| e.offer = None, S::Unknown, "LibvirtUnreachable"),
             (K::KvmAvailable, |e| offer(e).hypervisor = "TEST".to_owned(), S::Unknown, "TestDriver"),
             (K::KvmAvailable, |e| offer(e).accelerator = Some(Accelerator::Tcg), S::False, "TurnedOff"),
-            (K::KvmAvailable, |e| { offer(e).kvm = false; e.kvm_device = KvmDevice::Absent; }, S::False, "NoDevice"),
-            (K::KvmAvailable, |e| { offer(e).kvm = false; e.kvm_device = KvmDevice::Closed("denied".to_owned()); }, S::False, "DeviceClosed"),
+            (
+                K::KvmAvailable,
+                |e| {
+                    offer(e).kvm = false;
+                    e.kvm_device = KvmDevice::Absent;
+                },
+                S::False,
+                "NoDevice",
+            ),
+            (
+                K::KvmAvailable,
+                |e| {
+                    offer(e).kvm = false;
+                    e.kvm_device = KvmDevice::Closed("denied".to_owned());
+                },
+                S::False,
+                "DeviceClosed",
+            ),
             (K::KvmAvailable, |e| offer(e).kvm = false, S::False, "NotOffered"),
             // This process need not open it: libvirt's QEMU does.
             (K::KvmAvailable, |e| e.kvm_device = KvmDevice::Closed("denied".to_owned()), S::True, "Offered"),
             (K::MemoryPressure, |e| e.load.memory_available_bytes = 700 << 20, S::True, "MemoryLow"),
             (K::MemoryPressure, |e| e.load.memory_available_bytes = 900 << 20, S::False, "MemoryEnough"),
-            (K::MemoryPressure, |e| { e.load.memory_total_bytes = 2 << 30; e.load.memory_available_bytes = 500 << 20; }, S::True, "MemoryLow"),
+            (
+                K::MemoryPressure,
+                |e| {
+                    e.load.memory_total_bytes = 2 << 30;
+                    e.load.memory_available_bytes = 500 << 20;
+                },
+                S::True,
+                "MemoryLow",
+            ),
             (K::MemoryPressure, |e| e.load = NodeLoad::default(), S::Unknown, "NotMeasured"),
             (K::DiskPressure, |e| e.filesystems.push(filesystem(96)), S::True, "SpaceLow"),
             (K::DiskPressure, |e| e.filesystems.clear(), S::Unknown, "NotMeasured"),
@@ -409,7 +460,15 @@ mod tests {
             (K::StoragePoolReady, |e| e.pools = None, S::Unknown, "LibvirtUnreachable"),
             (K::NetworkReady, |e| networks(e)[0].active = false, S::False, "Inactive"),
             (K::NetworkReady, |e| networks(e).clear(), S::False, "NoNetwork"),
-            (K::NetworkReady, |e| { networks(e).clear(); e.bridges.push("br0".to_owned()); }, S::True, "BridgeOnly"),
+            (
+                K::NetworkReady,
+                |e| {
+                    networks(e).clear();
+                    e.bridges.push("br0".to_owned());
+                },
+                S::True,
+                "BridgeOnly",
+            ),
         ];
         for (index, (kind, change, expected, reason)) in rows.into_iter().enumerate() {
             let mut seen = healthy();

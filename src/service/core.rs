@@ -75,8 +75,7 @@ impl Core {
         &self,
         change: impl FnOnce(&mut Transaction<'_>, &Picture, &mut Edits) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
-        self.inventory
-            .try_write(|picture, edits| self.store.commit(|tx| change(tx, picture, edits)))
+        self.inventory.try_write(|picture, edits| self.store.commit(|tx| change(tx, picture, edits)))
     }
 
     /// Run a hypervisor call on a thread of its own. Where libvirt stops answering meanwhile, the

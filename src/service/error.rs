@@ -133,28 +133,22 @@ impl From<HypervisorError> for ServiceError {
         match error {
             HypervisorError::Unreachable(_) => Self::Unavailable(message),
             HypervisorError::NoSuchVm(id) => Self::no_vm(id),
-            HypervisorError::NotFound(what) => Self::Precondition {
-                reason: "NOT_ON_HOST",
-                subject: String::new(),
-                message: what,
-            },
+            HypervisorError::NotFound(what) => {
+                Self::Precondition { reason: "NOT_ON_HOST", subject: String::new(), message: what }
+            }
             HypervisorError::AlreadyExists(what) => Self::AlreadyExists(what),
             HypervisorError::Refused(_) => Self::Invalid(vec![Violation::new("spec", message)]),
-            HypervisorError::WrongState(_) => Self::Precondition {
-                reason: "HYPERVISOR_STATE",
-                subject: String::new(),
-                message,
-            },
+            HypervisorError::WrongState(_) => {
+                Self::Precondition { reason: "HYPERVISOR_STATE", subject: String::new(), message }
+            }
             HypervisorError::Unsupported(what) => Self::Unimplemented { field: "spec".to_owned(), message: what },
             HypervisorError::NoSpace(what) => Self::Exhausted(what),
             HypervisorError::AgentUnresponsive(_) => Self::Unavailable(message),
             HypervisorError::TimedOut(_) => Self::DeadlineExceeded(message),
             // libvirt's and QEMU's own words are the administrator's best clue: they are told.
-            HypervisorError::Failed(_) => Self::Precondition {
-                reason: "HYPERVISOR_FAILED",
-                subject: String::new(),
-                message,
-            },
+            HypervisorError::Failed(_) => {
+                Self::Precondition { reason: "HYPERVISOR_FAILED", subject: String::new(), message }
+            }
         }
     }
 }

@@ -104,9 +104,7 @@ impl InFlight {
             if keeper.store.idempotency_get(&key.key)?.is_none() {
                 return Ok(());
             }
-            keeper
-                .store
-                .commit(|tx| tx.idempotency_answer(&key.key, &code, kept).map_err(ServiceError::from))
+            keeper.store.commit(|tx| tx.idempotency_answer(&key.key, &code, kept).map_err(ServiceError::from))
         })
         .await?;
         answer.map(Told::Fresh)

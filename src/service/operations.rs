@@ -64,19 +64,12 @@ impl Running {
     /// Resolves when someone wants it to end.
     pub async fn ended(&self) -> EndReason {
         self.end.cancelled().await;
-        self.end_reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .unwrap_or(EndReason::Preempted)
+        self.end_reason.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(EndReason::Preempted)
     }
 
     /// Ask it to end.
     pub fn end(&self, reason: EndReason) {
-        self.end_reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(reason);
+        self.end_reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.end.cancel();
     }
 
@@ -260,11 +253,8 @@ impl OperationService {
             .transpose()?;
         let filter = OperationFilter { resource_id: wanted.resource_id.clone(), states: wanted.states.clone() };
         let (kept, total) = self.core.store.operation_list(&filter, size + 1, after)?;
-        let live: HashMap<OperationId, Arc<Operation>> = self
-            .in_flight()
-            .into_iter()
-            .map(|operation| (operation.id, operation))
-            .collect();
+        let live: HashMap<OperationId, Arc<Operation>> =
+            self.in_flight().into_iter().map(|operation| (operation.id, operation)).collect();
         let mut items: Vec<Arc<Operation>> = kept
             .into_iter()
             .map(|operation| live.get(&operation.id).cloned().unwrap_or_else(|| Arc::new(operation)))

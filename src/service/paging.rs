@@ -63,10 +63,7 @@ pub fn read_token(token: &str, fingerprint: &[u8; 8]) -> Result<Option<String>, 
 /// The refusal of a token.
 #[must_use]
 pub fn bad_token() -> ServiceError {
-    ServiceError::invalid(
-        "page_token",
-        "is not a token of this list with these filters; start again without one",
-    )
+    ServiceError::invalid("page_token", "is not a token of this list with these filters; start again without one")
 }
 
 #[cfg(test)]

@@ -274,11 +274,15 @@ fn absent(
     let name = &vm.record.name;
     if vm.record.origin.is_managed() {
         let mut lost = vm.edit();
-        let reason = format!(
-            "undefined outside; last seen {} as \"{}\"",
-            vm.record.last_seen_at, vm.record.hypervisor_name
+        let reason =
+            format!("undefined outside; last seen {} as \"{}\"", vm.record.last_seen_at, vm.record.hypervisor_name);
+        let event = core.vm_event(
+            vm.record.id,
+            "vm.lost",
+            format!("VM \"{name}\" is no longer defined on the host"),
+            Severity::Warning,
+            "host",
         );
-        let event = core.vm_event(vm.record.id, "vm.lost", format!("VM \"{name}\" is no longer defined on the host"), Severity::Warning, "host");
         lost.record.state = PowerState::Lost;
         lost.record.state_changed_at = Moment::now();
         lost.record.lost_reason = reason;
@@ -291,7 +295,13 @@ fn absent(
     } else {
         tx.vm_delete(vm.record.id)?;
         edits.remove(vm.record.id);
-        Ok(Some(core.vm_event(vm.record.id, "vm.gone", format!("VM \"{name}\" is gone from the host"), Severity::Info, "host")))
+        Ok(Some(core.vm_event(
+            vm.record.id,
+            "vm.gone",
+            format!("VM \"{name}\" is gone from the host"),
+            Severity::Info,
+            "host",
+        )))
     }
 }
 
@@ -374,18 +384,13 @@ fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
 
 /// Put what was read from the definitions into a VM.
 fn apply_description(vm: &mut Vm, read: DescribedVm) {
-    vm.pending_changes = read
-        .running_spec
-        .as_ref()
-        .map(|running| spec_changes(running, &read.spec))
-        .unwrap_or_default();
+    vm.pending_changes =
+        read.running_spec.as_ref().map(|running| spec_changes(running, &read.spec)).unwrap_or_default();
     vm.record.definition = read.persistent;
     vm.set_spec(read.spec);
     // A crash between the tagging and the record of an adoption: the metadata was the promise.
     if vm.record.origin == Origin::HostDiscovered
-        && read
-            .identity
-            .is_some_and(|identity| identity.vm_id == vm.record.id && identity.node_id == vm.record.node_id)
+        && read.identity.is_some_and(|identity| identity.vm_id == vm.record.id && identity.node_id == vm.record.node_id)
     {
         vm.record.origin = Origin::Imported;
     }
@@ -481,7 +486,13 @@ fn look_at(core: &Core, id: VmId, mut read: bool) -> Result<(), ServiceError> {
         }
         vm.stale = false;
         let event = match &before {
-            None => Some(core.vm_event(id, "vm.found", format!("VM \"{}\" was found on the host", vm.record.name), Severity::Info, "host")),
+            None => Some(core.vm_event(
+                id,
+                "vm.found",
+                format!("VM \"{}\" was found on the host", vm.record.name),
+                Severity::Info,
+                "host",
+            )),
             Some(before) if before.record.state != vm.record.state && vm.operation.is_none() => {
                 Some(outside_event(core, &vm))
             }

@@ -47,10 +47,7 @@ pub async fn recover(
 }
 
 fn vm_id(operation: &Operation) -> Result<VmId, ServiceError> {
-    operation
-        .resource_id
-        .parse()
-        .map_err(|_| ServiceError::Internal(format!("operation {} is of no VM", operation.id)))
+    operation.resource_id.parse().map_err(|_| ServiceError::Internal(format!("operation {} is of no VM", operation.id)))
 }
 
 fn interrupted(operation: &Operation, what: &str) -> ServiceError {
@@ -90,10 +87,8 @@ async fn delete(
     };
     let keeper = Arc::clone(core);
     let work = intent.clone();
-    let left = blocking(move || {
-        remove_from_host(keeper.hypervisor.as_ref(), Plan::PowerOffThenUndefine, &work)
-    })
-    .await?;
+    let left =
+        blocking(move || remove_from_host(keeper.hypervisor.as_ref(), Plan::PowerOffThenUndefine, &work)).await?;
     forget_deleted(core, operations, running, &vm, &intent, left).await
 }
 
@@ -119,7 +114,11 @@ async fn update(
 }
 
 /// A verb of power: what libvirt shows now says whether it was done.
-async fn plain(core: &Arc<Core>, operations: &Arc<OperationService>, running: &Arc<Running>) -> Result<(), ServiceError> {
+async fn plain(
+    core: &Arc<Core>,
+    operations: &Arc<OperationService>,
+    running: &Arc<Running>,
+) -> Result<(), ServiceError> {
     let operation = running.operation();
     let id = vm_id(&operation)?;
     let plan = match operation.verb {
@@ -141,7 +140,8 @@ async fn plain(core: &Arc<Core>, operations: &Arc<OperationService>, running: &A
         Some(listed) => Seen::State(listed.state),
         None => Seen::Gone,
     };
-    let name = core.inventory.get(id).map_or_else(|| operation.resource_id.clone(), |vm| format!("VM \"{}\"", vm.record.name));
+    let name =
+        core.inventory.get(id).map_or_else(|| operation.resource_id.clone(), |vm| format!("VM \"{}\"", vm.record.name));
     let result = match observe(plan, seen) {
         Progress::Settled => Ok(()),
         Progress::Waiting | Progress::Missed => Err(interrupted(&operation, &name)),

@@ -211,4 +211,3 @@ pub struct StopVm {
     pub force: bool,
     pub timeout_sec: i32,
 }
-

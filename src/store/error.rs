@@ -43,9 +43,7 @@ pub enum OpenError {
         "{path} is damaged ({why}) and was left untouched; restore a backup of it, or move it away and run \"quantixkvm recover\", which rebuilds it from libvirt"
     )]
     Damaged { path: PathBuf, why: String },
-    #[error(
-        "{path} is no state file of quantixkvm ({why}) and was left untouched; move it away, or give --data-dir"
-    )]
+    #[error("{path} is no state file of quantixkvm ({why}) and was left untouched; move it away, or give --data-dir")]
     Foreign { path: PathBuf, why: String },
     #[error(
         "{path} was written by a newer quantixkvm (format {found}, this one knows {known}) and was left untouched; install that version or a later one"

@@ -84,11 +84,7 @@ impl Store {
     /// Bytes of the state file; 0 in memory.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.inner
-            .path
-            .as_ref()
-            .and_then(|path| std::fs::metadata(path).ok())
-            .map_or(0, |meta| meta.len())
+        self.inner.path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len())
     }
 
     /// A word that the file keeps about itself or this host.

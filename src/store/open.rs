@@ -12,7 +12,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
 use super::error::{OpenError, StoreError};
-use super::migrate::{STEPS, SCHEMA, found, migrate};
+use super::migrate::{SCHEMA, STEPS, found, migrate};
 use super::overlay::Overlay;
 use super::{Inner, Store};
 
@@ -44,12 +44,7 @@ impl Store {
         };
         migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         let store = Self {
-            inner: Arc::new(Inner {
-                db,
-                broken: Mutex::new(None),
-                path: Some(path.to_owned()),
-                _lock: Some(lock),
-            }),
+            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: Some(path.to_owned()), _lock: Some(lock) }),
         };
         Ok(store)
     }
@@ -63,9 +58,7 @@ impl Store {
             .create_with_backend(redb::backends::InMemoryBackend::new())
             .map_err(|error| StoreError::Database(error.to_string()))?;
         migrate(&db, &STEPS)?;
-        Ok(Self {
-            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }),
-        })
+        Ok(Self { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) })
     }
 }
 
@@ -73,14 +66,8 @@ impl Store {
 fn create(path: &Path) -> Result<Database, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     let part = path.with_extension("redb.new");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part)
-        .map_err(io)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(io)?;
     let db = Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, &error))?)
@@ -97,14 +84,8 @@ fn create(path: &Path) -> Result<Database, OpenError> {
 fn lock(path: &Path) -> Result<File, OpenError> {
     let at = path.with_extension("redb.lock");
     let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&at)
-        .map_err(io)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at).map_err(io)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -127,11 +108,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 /// Others must not read definitions, which can hold passwords.
 fn private(path: &Path, mode: u32, wanted: u32) -> Result<(), OpenError> {
     let mode = mode & 0o7777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(OpenError::Exposed { path: path.to_owned(), mode, wanted })
-    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(OpenError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
 /// Look at the whole file through memory: is it redb's, whole, and of a format that we know.
@@ -157,13 +134,12 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
             .set_check_integrity_on_open(true)
             .create_with_backend(overlay)
             .map_err(|error| refused(path, &error))?;
-        let format = found(&db).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        let format =
+            found(&db).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         if format > SCHEMA {
             return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
         }
-        let store = Store {
-            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }),
-        };
+        let store = Store { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
         if format == SCHEMA {
             store.verify().map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         }

@@ -11,9 +11,7 @@ use super::error::StoreError;
 use crate::model::definition::{DefinitionText, NewVolume, VolumeRef};
 use crate::model::event::{Event, Severity, Subject};
 use crate::model::id::{NodeId, OperationId, ProjectId, VmId};
-use crate::model::operation::{
-    Cancel, CreateIntent, DeleteIntent, Intent, Operation, OperationState, Verb,
-};
+use crate::model::operation::{Cancel, CreateIntent, DeleteIntent, Intent, Operation, OperationState, Verb};
 use crate::model::spec::{DiskFormat, DiskProvisioning, GuestOs, GuestOsFamily};
 use crate::model::units::Gib;
 use crate::model::vm::{Activity, Moment, Origin, PausedReason, PowerState, VmRecord};

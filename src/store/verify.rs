@@ -39,8 +39,7 @@ impl Store {
         if !ours || !indexed.is_subset(&names) {
             return Err(differs("vms_by_name"));
         }
-        let by_node: BTreeSet<Vec<u8>> =
-            vms.iter().map(|vm| key(&[vm.node_id.as_bytes(), vm.id.as_bytes()])).collect();
+        let by_node: BTreeSet<Vec<u8>> = vms.iter().map(|vm| key(&[vm.node_id.as_bytes(), vm.id.as_bytes()])).collect();
         if keys(VMS_BY_NODE)? != by_node {
             return Err(differs("vms_by_node"));
         }

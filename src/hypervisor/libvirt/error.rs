@@ -54,11 +54,12 @@ pub(super) fn map(error: &Error, vm: Option<VmId>) -> HypervisorError {
 /// Whether the error says that the connection is gone.
 pub(super) fn is_lost(error: &Error) -> bool {
     use virt::error::ErrorDomain;
-    let remote = error
-        .domain()
-        .is_known_and(|domain| matches!(domain, ErrorDomain::Rpc | ErrorDomain::Remote));
+    let remote = error.domain().is_known_and(|domain| matches!(domain, ErrorDomain::Rpc | ErrorDomain::Remote));
     let lost = error.code().is_known_and(|code| {
-        matches!(code, ErrorNumber::InternalError | ErrorNumber::SystemError | ErrorNumber::Rpc | ErrorNumber::InvalidConn)
+        matches!(
+            code,
+            ErrorNumber::InternalError | ErrorNumber::SystemError | ErrorNumber::Rpc | ErrorNumber::InvalidConn
+        )
     });
     remote && lost
 }

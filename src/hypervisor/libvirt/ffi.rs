@@ -294,11 +294,8 @@ pub(super) fn all_stats(connect: &Connect, groups: u32, flags: u32) -> Result<Ve
         unsafe {
             let record = &**records.add(index);
             let length = usize::try_from(record.nparams).unwrap_or(0);
-            let parameters = if record.params.is_null() {
-                &[]
-            } else {
-                std::slice::from_raw_parts(record.params, length)
-            };
+            let parameters =
+                if record.params.is_null() { &[] } else { std::slice::from_raw_parts(record.params, length) };
             all.push(Stats {
                 id: id_of(record.dom),
                 values: parameters.iter().map(|parameter| parameter_of(parameter)).collect(),
@@ -350,11 +347,7 @@ pub(super) fn dhcp_leases(network: &Network) -> Result<Vec<Lease>, Error> {
         unsafe {
             let lease = *leases.add(index);
             let text = |pointer: *const c_char| {
-                if pointer.is_null() {
-                    String::new()
-                } else {
-                    CStr::from_ptr(pointer).to_string_lossy().into_owned()
-                }
+                if pointer.is_null() { String::new() } else { CStr::from_ptr(pointer).to_string_lossy().into_owned() }
             };
             let pair = (text((*lease).mac).to_ascii_lowercase(), text((*lease).ipaddr));
             sys::virNetworkDHCPLeaseFree(lease);

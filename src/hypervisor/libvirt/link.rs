@@ -181,11 +181,8 @@ impl Link {
                 return Err(HypervisorError::Unreachable(state.why.clone()));
             }
             let generation = state.generation;
-            if let Some((index, pooled)) = state
-                .pool
-                .iter_mut()
-                .enumerate()
-                .find(|(_, pooled)| pooled.in_flight < CALLS_A_CONNECTION)
+            if let Some((index, pooled)) =
+                state.pool.iter_mut().enumerate().find(|(_, pooled)| pooled.in_flight < CALLS_A_CONNECTION)
             {
                 pooled.in_flight += 1;
                 return Ok((pooled.connect.clone(), (generation, index)));
@@ -269,7 +266,10 @@ impl Link {
     }
 
     /// Open the connection for events and quick calls, and, but for tests, the one for pings.
-    fn connect(self: &Arc<Self>, sink: &Arc<dyn Fn(Notice) + Send + Sync>) -> std::result::Result<Option<Connect>, Error> {
+    fn connect(
+        self: &Arc<Self>,
+        sink: &Arc<dyn Fn(Notice) + Send + Sync>,
+    ) -> std::result::Result<Option<Connect>, Error> {
         let quick = open(&self.uri)?;
         self.broken.store(false, Ordering::Release);
         let link = Arc::downgrade(self);
@@ -355,9 +355,7 @@ impl Link {
         };
         self.changed.notify_all();
         // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.
-        let _ = std::thread::Builder::new()
-            .name("libvirt-close".to_owned())
-            .spawn(move || drop((quick, pool)));
+        let _ = std::thread::Builder::new().name("libvirt-close".to_owned()).spawn(move || drop((quick, pool)));
     }
 
     fn heard(&self, event: RawEvent, sink: &(dyn Fn(Notice) + Send + Sync)) {

@@ -45,12 +45,7 @@ impl Libvirt {
     /// Not connected yet: [`Hypervisor::run`] connects.
     #[must_use]
     pub fn new(uri: String, choice: AcceleratorChoice) -> Self {
-        Self {
-            link: Arc::new(Link::new(uri)),
-            choice,
-            known: Mutex::default(),
-            sink: Mutex::default(),
-        }
+        Self { link: Arc::new(Link::new(uri)), choice, known: Mutex::default(), sink: Mutex::default() }
     }
 
     /// Calls made into libvirt so far: quick ones and those that may ask QEMU.
@@ -105,9 +100,9 @@ impl Libvirt {
                 Accelerator::Kvm => "kvm",
                 Accelerator::Tcg => "qemu",
             };
-            let domain_caps = self.link.quick(None, |connect| {
-                connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0)
-            })?;
+            let domain_caps = self
+                .link
+                .quick(None, |connect| connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0))?;
             HostProfile::from_capabilities(&caps, &domain_caps, accelerator)?
         };
         let offer = HostOffer {
@@ -144,17 +139,18 @@ impl Libvirt {
         }
     }
 
-    fn listed(&self, domain: &Domain, id: VmId, saved: bool, lifetime: Lifetime, autostart: Autostart, state: (u32, u32)) -> std::result::Result<ListedVm, Error> {
+    fn listed(
+        &self,
+        domain: &Domain,
+        id: VmId,
+        saved: bool,
+        lifetime: Lifetime,
+        autostart: Autostart,
+        state: (u32, u32),
+    ) -> std::result::Result<ListedVm, Error> {
         let facts = Facts { saved, no_space: self.link.ran_out_of_space(id) };
         let (state, reason) = power_state(state.0, state.1, facts);
-        Ok(ListedVm {
-            id,
-            hypervisor_name: domain.name()?,
-            state,
-            reason: reason.to_owned(),
-            lifetime,
-            autostart,
-        })
+        Ok(ListedVm { id, hypervisor_name: domain.name()?, state, reason: reason.to_owned(), lifetime, autostart })
     }
 }
 
@@ -419,9 +415,7 @@ impl Hypervisor for Libvirt {
 
     fn power_off(&self, id: VmId) -> Result<()> {
         let done = self.ask(id, Domain::destroy);
-        done_where(done, |error| {
-            matches!(error, HypervisorError::WrongState(_) | HypervisorError::NoSuchVm(_))
-        })
+        done_where(done, |error| matches!(error, HypervisorError::WrongState(_) | HypervisorError::NoSuchVm(_)))
     }
 
     fn request_shutdown(&self, id: VmId, by: GuestRequest) -> Result<()> {
@@ -485,16 +479,12 @@ impl Hypervisor for Libvirt {
                     }
                 }
             }
-            saving
-                .join()
-                .unwrap_or_else(|_| Err(HypervisorError::Failed("saving the memory panicked".to_owned())))
+            saving.join().unwrap_or_else(|_| Err(HypervisorError::Failed("saving the memory panicked".to_owned())))
         })
     }
 
     fn drop_saved(&self, id: VmId) -> Result<()> {
-        self.on(id, |domain| {
-            if domain.has_managed_save(0)? { domain.managed_save_remove(0) } else { Ok(()) }
-        })?;
+        self.on(id, |domain| if domain.has_managed_save(0)? { domain.managed_save_remove(0) } else { Ok(()) })?;
         // libvirt has no event for this.
         self.tell(Notice::LifeChanged(id));
         Ok(())
@@ -510,9 +500,7 @@ impl Hypervisor for Libvirt {
         }
         // Taking a vCPU from a running guest needs the guest's consent and can hang it: only adding.
         if running.cpu.cores < spec.cpu.cores && spec.cpu.cores <= running.cpu.max_cores {
-            self.ask(id, |domain| {
-                domain.set_vcpus_flags(spec.cpu.cores, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop)
-            })?;
+            self.ask(id, |domain| domain.set_vcpus_flags(spec.cpu.cores, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop))?;
         }
         Ok(())
     }
@@ -529,9 +517,8 @@ impl Hypervisor for Libvirt {
     }
 
     fn agent_addresses(&self, id: VmId) -> Result<Addresses> {
-        let interfaces = self.ask(id, |domain| {
-            domain.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0)
-        })?;
+        let interfaces =
+            self.ask(id, |domain| domain.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0))?;
         let mut ips: Vec<String> = interfaces
             .into_iter()
             .flat_map(|interface| interface.addrs)
@@ -596,9 +583,8 @@ fn bulk_states(connect: &Connect) -> Option<HashMap<VmId, (u32, u32)>> {
     Some(
         all.into_iter()
             .map(|stats| {
-                let value = |name: &str| {
-                    stats.values.get(name).map_or(0, |value| u32::try_from(value.as_u64()).unwrap_or(0))
-                };
+                let value =
+                    |name: &str| stats.values.get(name).map_or(0, |value| u32::try_from(value.as_u64()).unwrap_or(0));
                 (stats.id, (value("state.state"), value("state.reason")))
             })
             .collect(),
@@ -609,9 +595,7 @@ fn bulk_states(connect: &Connect) -> Option<HashMap<VmId, (u32, u32)>> {
 fn is_reachable(ip: std::net::IpAddr) -> bool {
     match ip {
         std::net::IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
-        std::net::IpAddr::V6(ip) => {
-            !ip.is_loopback() && !ip.is_unspecified() && (ip.segments()[0] & 0xffc0) != 0xfe80
-        }
+        std::net::IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unspecified() && (ip.segments()[0] & 0xffc0) != 0xfe80,
     }
 }
 

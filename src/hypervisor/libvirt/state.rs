@@ -35,10 +35,9 @@ pub(super) fn power_state(state: u32, reason: u32, facts: Facts) -> (PowerState,
 fn paused(reason: u32, facts: Facts) -> (PowerState, &'static str) {
     match reason {
         sys::VIR_DOMAIN_PAUSED_USER => (PowerState::Paused(PausedReason::User), ""),
-        sys::VIR_DOMAIN_PAUSED_IOERROR if facts.no_space => (
-            PowerState::Paused(PausedReason::NoSpace),
-            "a disk of the guest has no space left on the host",
-        ),
+        sys::VIR_DOMAIN_PAUSED_IOERROR if facts.no_space => {
+            (PowerState::Paused(PausedReason::NoSpace), "a disk of the guest has no space left on the host")
+        }
         sys::VIR_DOMAIN_PAUSED_IOERROR => {
             (PowerState::Paused(PausedReason::IoError), "a disk of the guest gave an I/O error")
         }
@@ -71,9 +70,19 @@ mod tests {
             (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_USER, plain, PowerState::Paused(PausedReason::User)),
             (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_IOERROR, plain, PowerState::Paused(PausedReason::IoError)),
             (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_IOERROR, full, PowerState::Paused(PausedReason::NoSpace)),
-            (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_WATCHDOG, plain, PowerState::Paused(PausedReason::Watchdog)),
+            (
+                sys::VIR_DOMAIN_PAUSED,
+                sys::VIR_DOMAIN_PAUSED_WATCHDOG,
+                plain,
+                PowerState::Paused(PausedReason::Watchdog),
+            ),
             (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_CRASHED, plain, PowerState::Crashed(Activity::Active)),
-            (sys::VIR_DOMAIN_PAUSED, sys::VIR_DOMAIN_PAUSED_MIGRATION, plain, PowerState::Paused(PausedReason::Migration)),
+            (
+                sys::VIR_DOMAIN_PAUSED,
+                sys::VIR_DOMAIN_PAUSED_MIGRATION,
+                plain,
+                PowerState::Paused(PausedReason::Migration),
+            ),
             (sys::VIR_DOMAIN_PAUSED, 99, plain, PowerState::Paused(PausedReason::Other)),
             (sys::VIR_DOMAIN_SHUTOFF, sys::VIR_DOMAIN_SHUTOFF_SHUTDOWN, plain, PowerState::Stopped),
             (sys::VIR_DOMAIN_SHUTOFF, sys::VIR_DOMAIN_SHUTOFF_DESTROYED, plain, PowerState::Stopped),

@@ -105,9 +105,7 @@ pub(super) fn volume_create(link: &Link, volume: &NewVolume) -> Result<VolumeFac
         let flags = match volume.provisioning {
             DiskProvisioning::Thin => 0,
             DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager if link.is_test() => 0,
-            DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager => {
-                sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA
-            }
+            DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager => sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA,
         };
         StorageVol::create_xml(&pool, &text, flags)?.xml_desc(0)
     })?;
@@ -136,9 +134,8 @@ fn lookup(connect: &Connect, uri: &str, at: &VolumeRef) -> std::result::Result<O
 }
 
 pub(super) fn volume(link: &Link, at: &VolumeRef) -> Result<Option<VolumeFacts>> {
-    let text = link.asking(None, |connect| {
-        lookup(connect, link.uri(), at)?.map(|volume| volume.xml_desc(0)).transpose()
-    })?;
+    let text =
+        link.asking(None, |connect| lookup(connect, link.uri(), at)?.map(|volume| volume.xml_desc(0)).transpose())?;
     text.map(|text| xml::read_volume(&at.pool, &text)).transpose()
 }
 

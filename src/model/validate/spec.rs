@@ -287,7 +287,10 @@ impl Rules<'_> {
                 }
                 if !disk.backing_file.is_empty() {
                     if disk.format == Some(DiskFormat::Raw) {
-                        self.wrong(&field("format"), "must be QCOW2 over a backing_file; RAW cannot lie over another image");
+                        self.wrong(
+                            &field("format"),
+                            "must be QCOW2 over a backing_file; RAW cannot lie over another image",
+                        );
                     }
                     if disk.provisioning != DiskProvisioning::Thin {
                         self.wrong(&field("provisioning"), "must be THIN over a backing_file");
@@ -307,7 +310,10 @@ impl Rules<'_> {
         if !fits {
             self.wrong(
                 path,
-                format!("must be a target such as \"vda\", lower-case letters and digits, 16 at most; {} is none", quoted(id)),
+                format!(
+                    "must be a target such as \"vda\", lower-case letters and digits, 16 at most; {} is none",
+                    quoted(id)
+                ),
             );
         }
     }
@@ -335,7 +341,10 @@ impl Rules<'_> {
         } else if value.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
             self.wrong(
                 path,
-                format!("must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not", quoted(value)),
+                format!(
+                    "must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not",
+                    quoted(value)
+                ),
             );
         }
     }
@@ -399,7 +408,11 @@ impl Rules<'_> {
                 } else if !nic.id.eq_ignore_ascii_case(&nic.mac) {
                     self.wrong(
                         &field("id"),
-                        format!("is another spelling of mac_address; {} differs from {}", quoted(&nic.id), quoted(&nic.mac)),
+                        format!(
+                            "is another spelling of mac_address; {} differs from {}",
+                            quoted(&nic.id),
+                            quoted(&nic.mac)
+                        ),
                     );
                 }
             }
@@ -448,7 +461,10 @@ impl Rules<'_> {
         match parts.as_slice() {
             [Some(first), Some(b), Some(c), Some(d), Some(e), Some(f)] => {
                 if first & 1 == 1 {
-                    self.wrong(path, format!("must be a unicast address (first byte even); {} is for groups", quoted(mac)));
+                    self.wrong(
+                        path,
+                        format!("must be a unicast address (first byte even); {} is for groups", quoted(mac)),
+                    );
                 } else if [first, b, c, d, e, f] == [&0; 6] {
                     self.wrong(path, "must not be all zeros");
                 }
@@ -469,11 +485,10 @@ impl Rules<'_> {
     /// Disks and CD-ROMs share one space of targets.
     fn targets(&mut self, disks: &[Disk], cdroms: &[Cdrom]) {
         let mut seen = BTreeSet::new();
-        let ids = disks
-            .iter()
-            .enumerate()
-            .map(|(index, disk)| (format!("disks[{index}].id"), disk.id.as_str()))
-            .chain(cdroms.iter().enumerate().map(|(index, cdrom)| (format!("cdroms[{index}].id"), cdrom.id.as_str())));
+        let ids =
+            disks.iter().enumerate().map(|(index, disk)| (format!("disks[{index}].id"), disk.id.as_str())).chain(
+                cdroms.iter().enumerate().map(|(index, cdrom)| (format!("cdroms[{index}].id"), cdrom.id.as_str())),
+            );
         for (path, id) in ids {
             if !id.is_empty() && !seen.insert(id) {
                 self.wrong(&path, format!("{} is another disk's or CD-ROM's of this VM", quoted(id)));
@@ -495,7 +510,10 @@ impl Rules<'_> {
         self.within("boot.menu_timeout_sec", *menu_timeout_sec, 0_u32, BOOT_MENU_MAX_SEC);
         if let Some(direct) = direct {
             if direct.kernel_path.is_empty() {
-                self.wrong("boot.direct_boot.kernel_path", "is required with direct_boot: an absolute path on the host");
+                self.wrong(
+                    "boot.direct_boot.kernel_path",
+                    "is required with direct_boot: an absolute path on the host",
+                );
             }
             self.path("boot.direct_boot.kernel_path", &direct.kernel_path);
             self.path("boot.direct_boot.initrd_path", &direct.initrd_path);

@@ -157,7 +157,10 @@ fn a_disk_is_one_of_three() {
         }),
         ["spec.disks[0].format"]
     );
-    assert_eq!(disk(|d| (d.size, d.backing_format) = (Gib(1), Some(DiskFormat::Raw))), ["spec.disks[0].backing_format"]);
+    assert_eq!(
+        disk(|d| (d.size, d.backing_format) = (Gib(1), Some(DiskFormat::Raw))),
+        ["spec.disks[0].backing_format"]
+    );
     assert_eq!(disk(|d| (d.size, d.readonly) = (Gib(1), true)), ["spec.disks[0].readonly"]);
     assert!(disk(|d| (d.volume, d.readonly) = ("v".to_owned(), true)).is_empty());
     assert_eq!(
@@ -168,25 +171,30 @@ fn a_disk_is_one_of_three() {
 
 #[test]
 fn paths_have_one_spelling() {
-    for bad in ["a.img", "./a", "/a/../b", "/a//b", "/a/", "/", "/a/./b", "/a\nb", "/a\0", &format!("/{}", "x".repeat(4095))] {
+    for bad in
+        ["a.img", "./a", "/a/../b", "/a//b", "/a/", "/", "/a/./b", "/a\nb", "/a\0", &format!("/{}", "x".repeat(4095))]
+    {
         assert_eq!(
             disk(|d| (d.path, d.format) = (bad.to_owned(), Some(DiskFormat::Raw))),
             ["spec.disks[0].path"],
             "{bad:?}"
         );
-        assert_eq!(asked(|s| s.cdroms = vec![Cdrom { iso_path: bad.to_owned(), ..Cdrom::default() }]), [
-            "spec.cdroms[0].iso_path"
-        ]);
+        assert_eq!(
+            asked(|s| s.cdroms = vec![Cdrom { iso_path: bad.to_owned(), ..Cdrom::default() }]),
+            ["spec.cdroms[0].iso_path"]
+        );
     }
     assert!(asked(|s| s.cdroms = vec![Cdrom { iso_path: "/iso/a b.iso".to_owned(), ..Cdrom::default() }]).is_empty());
 }
 
 #[test]
 fn io_limits() {
-    let limits = |edit: fn(&mut IoLimits)| disk(|d| {
-        d.size = Gib(1);
-        edit(&mut d.io_limits);
-    });
+    let limits = |edit: fn(&mut IoLimits)| {
+        disk(|d| {
+            d.size = Gib(1);
+            edit(&mut d.io_limits);
+        })
+    };
     assert!(limits(|l| (l.read_iops, l.burst_iops, l.burst_duration_sec) = (100, 200, 5)).is_empty());
     assert_eq!(limits(|l| l.burst_iops = 200), ["spec.disks[0].io_limits.burst_iops"]);
     assert_eq!(limits(|l| (l.write_iops, l.burst_iops) = (100, 99)), ["spec.disks[0].io_limits.burst_iops"]);
@@ -232,7 +240,9 @@ fn network_cards() {
     };
     assert!(nic(|_| ()).is_empty());
     assert!(nic(|n| n.mac = "52:54:00:AB:cd:ef".to_owned()).is_empty());
-    for bad in ["52:54:00:ab:cd", "52-54-00-ab-cd-ef", "+5:54:00:ab:cd:ef", "53:54:00:ab:cd:ef", "00:00:00:00:00:00", "x"] {
+    for bad in
+        ["52:54:00:ab:cd", "52-54-00-ab-cd-ef", "+5:54:00:ab:cd:ef", "53:54:00:ab:cd:ef", "00:00:00:00:00:00", "x"]
+    {
         let found = asked(|s| s.nics = vec![Nic { mac: bad.to_owned(), ..Nic::default() }]);
         assert_eq!(found, ["spec.nics[0].mac_address"], "{bad}");
     }
@@ -263,10 +273,7 @@ fn network_cards() {
 fn booting() {
     let order = |class, id: &str| BootDevice { class, device_id: id.to_owned() };
     assert!(asked(|s| s.boot.order = vec![order(BootClass::Disk, ""), order(BootClass::Network, "")]).is_empty());
-    assert_eq!(
-        asked(|s| s.boot.order = vec![order(BootClass::Disk, "vda")]),
-        ["spec.boot.boot_order[0].device_id"]
-    );
+    assert_eq!(asked(|s| s.boot.order = vec![order(BootClass::Disk, "vda")]), ["spec.boot.boot_order[0].device_id"]);
     let vda = Disk { id: "vda".to_owned(), size: Gib(1), ..Disk::default() };
     assert!(asked(|s| (s.disks, s.boot.order) = (vec![vda.clone()], vec![order(BootClass::Disk, "vda")])).is_empty());
     assert_eq!(
@@ -283,7 +290,8 @@ fn booting() {
     assert!(asked(|s| s.boot.menu_timeout_sec = 65).is_empty());
     assert_eq!(asked(|s| s.boot.menu_timeout_sec = 66), ["spec.boot.menu_timeout_sec"]);
     let direct = |kernel: &str, initrd: &str| {
-        let direct = DirectBoot { kernel_path: kernel.to_owned(), initrd_path: initrd.to_owned(), cmdline: String::new() };
+        let direct =
+            DirectBoot { kernel_path: kernel.to_owned(), initrd_path: initrd.to_owned(), cmdline: String::new() };
         asked(|s| s.boot.direct = Some(direct))
     };
     assert!(direct("/boot/vmlinuz", "").is_empty());
@@ -294,10 +302,7 @@ fn booting() {
 #[test]
 fn smaller_devices() {
     let tpm = |version| Some(Tpm { enabled: Some(true), version, persistent: false });
-    assert_eq!(
-        asked(|s| (s.tpm, s.firmware) = (tpm(TpmVersion::V1_2), Some(Firmware::Uefi))),
-        ["spec.tpm.version"]
-    );
+    assert_eq!(asked(|s| (s.tpm, s.firmware) = (tpm(TpmVersion::V1_2), Some(Firmware::Uefi))), ["spec.tpm.version"]);
     assert!(asked(|s| (s.tpm, s.firmware) = (tpm(TpmVersion::V2_0), Some(Firmware::UefiSecureBoot))).is_empty());
     assert!(asked(|s| s.tpm = tpm(TpmVersion::V1_2)).is_empty());
     assert_eq!(asked(|s| s.rng = Some(Rng { backend: "/dev/sda".to_owned(), ..Rng::default() })), ["spec.rng.backend"]);

@@ -20,8 +20,8 @@ use super::super::inventory::Vm;
 use super::super::operations::{EndReason, Hold, Running, new_operation};
 use super::super::requests::{Caller, DrainNode, StopVm};
 use super::super::vm::recovery::ended;
-use super::view::{NodeView, Place};
 use super::NodeService;
+use super::view::{NodeView, Place};
 
 /// VMs that are stopped at the same time.
 const AT_A_TIME: usize = 4;
@@ -276,7 +276,8 @@ impl NodeService {
         self.operations.release(running);
         let fates = outcome?;
         committed?;
-        let mut report = DrainReport { node: self.get(id)?, migrated: Vec::new(), stopped: Vec::new(), failed: Vec::new() };
+        let mut report =
+            DrainReport { node: self.get(id)?, migrated: Vec::new(), stopped: Vec::new(), failed: Vec::new() };
         for (vm, fate) in fates {
             match fate {
                 Fate::Stopped => report.stopped.push(vm),
@@ -298,7 +299,8 @@ impl NodeService {
                 node.record.phase = NodePhase::Maintenance;
                 "draining it was interrupted by a restart of the service; drain it again, or enable it"
                     .clone_into(&mut node.record.phase_reason);
-                let message = format!("node \"{}\" is in maintenance: {}", node.record.hostname, node.record.phase_reason);
+                let message =
+                    format!("node \"{}\" is in maintenance: {}", node.record.hostname, node.record.phase_reason);
                 Ok(Some(Self::event(id, "node.maintenance", message, Severity::Warning, "system")))
             })?;
         }

@@ -61,8 +61,7 @@ pub fn complete(mut facts: NodeFacts, offer: Option<&HostOffer>) -> NodeFacts {
         cpu.threads_per_core = offer.threads_per_core;
     }
     if cpu.total_threads == 0 {
-        cpu.total_threads =
-            offer.sockets.saturating_mul(offer.cores_per_socket).saturating_mul(offer.threads_per_core);
+        cpu.total_threads = offer.sockets.saturating_mul(offer.cores_per_socket).saturating_mul(offer.threads_per_core);
     }
     if facts.memory.total_bytes == 0 {
         facts.memory.total_bytes = offer.memory_bytes;

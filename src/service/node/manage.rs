@@ -152,11 +152,14 @@ impl NodeService {
         self.registry.commit_with(|now, edits| {
             let node = now.nodes.get(&id).ok_or_else(|| ServiceError::no_node(id))?;
             let hostname = &node.record.hostname;
-            let refused = |reason, message: String| ServiceError::Precondition { reason, subject: id.to_string(), message };
+            let refused =
+                |reason, message: String| ServiceError::Precondition { reason, subject: id.to_string(), message };
             if node.place == Place::Here {
                 return Err(refused(
                     "LOCAL_NODE",
-                    format!("node \"{hostname}\" is this host, which cannot be removed from itself; disable it instead"),
+                    format!(
+                        "node \"{hostname}\" is this host, which cannot be removed from itself; disable it instead"
+                    ),
                 ));
             }
             self.core.transact(|tx, picture, vms| {

@@ -189,12 +189,7 @@ impl NodeService {
     ///
     /// # Errors
     /// `Invalid` for a limit out of bounds; `NotFound` for a node that never was.
-    pub fn events(
-        &self,
-        id: NodeId,
-        severities: &[Severity],
-        limit: i32,
-    ) -> Result<Vec<SequencedEvent>, ServiceError> {
+    pub fn events(&self, id: NodeId, severities: &[Severity], limit: i32) -> Result<Vec<SequencedEvent>, ServiceError> {
         self.core.keep_now()?;
         let limit = match usize::try_from(limit) {
             Ok(0) => EVENTS_DEFAULT,
@@ -361,11 +356,7 @@ pub fn has_labels(node: &NodeView, wanted: &BTreeMap<String, String>) -> bool {
 fn ensure_schedulable(node: &NodeView) -> Result<(), ServiceError> {
     let hostname = &node.record.hostname;
     let refused = |message: String| {
-        Err(ServiceError::Precondition {
-            reason: "NODE_NOT_SCHEDULABLE",
-            subject: node.record.id.to_string(),
-            message,
-        })
+        Err(ServiceError::Precondition { reason: "NODE_NOT_SCHEDULABLE", subject: node.record.id.to_string(), message })
     };
     match node.record.phase {
         NodePhase::Ready => {}

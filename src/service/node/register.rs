@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::event::Severity;
-use crate::model::node::{NodeFacts, NodeLoad, NodePhase, NodeRecord, NodeRole, Scheduling};
 use crate::model::id::NodeId;
+use crate::model::node::{NodeFacts, NodeLoad, NodePhase, NodeRecord, NodeRole, Scheduling};
 use crate::model::validate::{self, Violation};
 use crate::model::vm::Moment;
 

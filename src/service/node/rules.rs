@@ -170,7 +170,18 @@ mod tests {
         ] {
             assert_eq!(management_ip(sent), Ok(kept.to_owned()), "{sent}");
         }
-        for bad in ["", " ", "192.0.2", "192.0.2.700", "a b", "http://192.0.2.7", "[::1", "host:port", "192.0.2.7:99999", ":80"] {
+        for bad in [
+            "",
+            " ",
+            "192.0.2",
+            "192.0.2.700",
+            "a b",
+            "http://192.0.2.7",
+            "[::1",
+            "host:port",
+            "192.0.2.7:99999",
+            ":80",
+        ] {
             assert!(management_ip(bad).is_err(), "{bad} was taken for an address");
         }
     }

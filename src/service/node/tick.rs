@@ -22,10 +22,10 @@ use crate::model::vm::Moment;
 use super::super::conditions::{self, Evidence, Filesystem, Turn};
 use super::super::core::blocking;
 use super::super::error::ServiceError;
+use super::NodeService;
 use super::heartbeat::KEEP_EVERY;
 use super::machine::complete;
 use super::view::NodeView;
-use super::NodeService;
 
 /// How often nodes are looked after at all.
 const TICK: Duration = Duration::from_secs(1);
@@ -203,21 +203,23 @@ impl NodeService {
     fn show(&self, evidence: &Evidence, pools: Option<Vec<PoolFacts>>) {
         let now = Moment::now();
         let id = self.core.node_id;
-        let (record, turns) = self.registry.write(|known, edits| {
-            let known = known.nodes.get(&id)?;
-            let mut node = NodeView::clone(known);
-            let (conditions, turns) = conditions::merge(&node.conditions, conditions::judge(evidence), now);
-            node.conditions = conditions;
-            node.record.load = NodeLoad { running_vms: node.vm_running_count, ..evidence.load };
-            node.record.last_heartbeat = now;
-            if let Some(pools) = pools {
-                node.pools = pools;
-            }
-            let record = node.record.clone();
-            edits.put(node);
-            Some((record, turns))
-        })
-        .unzip();
+        let (record, turns) = self
+            .registry
+            .write(|known, edits| {
+                let known = known.nodes.get(&id)?;
+                let mut node = NodeView::clone(known);
+                let (conditions, turns) = conditions::merge(&node.conditions, conditions::judge(evidence), now);
+                node.conditions = conditions;
+                node.record.load = NodeLoad { running_vms: node.vm_running_count, ..evidence.load };
+                node.record.last_heartbeat = now;
+                if let Some(pools) = pools {
+                    node.pools = pools;
+                }
+                let record = node.record.clone();
+                edits.put(node);
+                Some((record, turns))
+            })
+            .unzip();
         for turn in turns.into_iter().flatten() {
             if let Some(record) = &record {
                 self.core.keep_later(None, Some(self.turned(record, &turn)));
@@ -295,18 +297,17 @@ impl NodeService {
 
     async fn see_filesystems(&self, directories: &[(String, PathBuf)]) -> Vec<Filesystem> {
         let machine = Arc::clone(&self.machine);
-        let mut wanted: Vec<(String, PathBuf)> = self
-            .data_dir
-            .iter()
-            .map(|path| (format!("the data directory {}", path.display()), path.clone()))
-            .collect();
-        wanted.extend(directories.iter().map(|(pool, path)| (format!("storage pool \"{pool}\" in {}", path.display()), path.clone())));
+        let mut wanted: Vec<(String, PathBuf)> =
+            self.data_dir.iter().map(|path| (format!("the data directory {}", path.display()), path.clone())).collect();
+        wanted.extend(
+            directories
+                .iter()
+                .map(|(pool, path)| (format!("storage pool \"{pool}\" in {}", path.display()), path.clone())),
+        );
         let (last, _) = self
             .looks
             .filesystems
-            .look(move || {
-                wanted.into_iter().filter_map(|(what, path)| machine.filesystem(what, &path)).collect()
-            })
+            .look(move || wanted.into_iter().filter_map(|(what, path)| machine.filesystem(what, &path)).collect())
             .await;
         last.unwrap_or_default()
     }

@@ -21,12 +21,7 @@ impl VmService {
     /// # Errors
     /// `Precondition` where it is managed already or transient; `AlreadyExists` where the project
     /// has a VM of its name.
-    pub async fn adopt(
-        &self,
-        caller: &Caller,
-        id: VmId,
-        project: Option<ProjectId>,
-    ) -> Result<Arc<Vm>, ServiceError> {
+    pub async fn adopt(&self, caller: &Caller, id: VmId, project: Option<ProjectId>) -> Result<Arc<Vm>, ServiceError> {
         self.ready()?;
         let vm = self.permit(id, Verb::Adopt)?;
         let project = project.unwrap_or(DEFAULT_PROJECT);
@@ -82,7 +77,10 @@ impl VmService {
                     return Err(ServiceError::Precondition {
                         reason: "NO_DEFINITION",
                         subject: id.to_string(),
-                        message: format!("no definition of VM \"{}\" was ever seen; it can only be deleted", vm.record.name),
+                        message: format!(
+                            "no definition of VM \"{}\" was ever seen; it can only be deleted",
+                            vm.record.name
+                        ),
                     });
                 }
                 operation.intent = Intent::Redefine;

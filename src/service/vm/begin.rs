@@ -47,11 +47,9 @@ impl VmService {
             | Denial::WaitsForDisk(_)
             | Denial::Transient
             | Denial::AlreadyManaged
-            | Denial::StillDefined => ServiceError::Precondition {
-                reason: denial.reason(),
-                subject: vm.record.id.to_string(),
-                message,
-            },
+            | Denial::StillDefined => {
+                ServiceError::Precondition { reason: denial.reason(), subject: vm.record.id.to_string(), message }
+            }
         }
     }
 
@@ -63,11 +61,7 @@ impl VmService {
         let mut situation = vm.situation();
         situation.pending = holder.as_ref().map(|holder| {
             let operation = holder.operation();
-            Pending {
-                verb: operation.verb,
-                operation_id: operation.id,
-                since: operation.created_at,
-            }
+            Pending { verb: operation.verb, operation_id: operation.id, since: operation.created_at }
         });
         let decision = decide(&situation, verb);
         Ok((vm, decision, holder))
@@ -230,9 +224,7 @@ impl VmService {
     }
 }
 
-fn joined<T>(
-    answer: Result<crate::hypervisor::Result<T>, tokio::task::JoinError>,
-) -> Result<T, ServiceError> {
+fn joined<T>(answer: Result<crate::hypervisor::Result<T>, tokio::task::JoinError>) -> Result<T, ServiceError> {
     match answer {
         Ok(answer) => Ok(answer?),
         Err(error) => Err(ServiceError::Internal(format!("a call into libvirt panicked: {error}"))),

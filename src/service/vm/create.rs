@@ -52,7 +52,8 @@ impl VmService {
         let intent = self.core.host(move || intend(&core, wanted, &user)).await??;
         let vm = intent.vm.clone();
         let id = vm.id;
-        let mut operation = new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
+        let mut operation =
+            new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
         operation.cancel = Cancel::Possible;
         let running = self
             .operations
@@ -152,8 +153,7 @@ impl VmService {
         for (done, volume) in intent.volumes.iter().enumerate() {
             self.stop_here(running)?;
             let percent = u8::try_from(done * 80 / steps).unwrap_or(0);
-            self.operations
-                .progress(running, &format!("creating volume {}", volume.at.volume), percent);
+            self.operations.progress(running, &format!("creating volume {}", volume.at.volume), percent);
             let volume = volume.clone();
             self.call(running, move |h| h.volume_create(&volume)).await?;
         }
@@ -181,7 +181,12 @@ impl VmService {
     }
 
     /// Remove what was made, forget the record, and answer with the reason.
-    async fn unmake(&self, running: &Arc<Running>, intent: &CreateIntent, error: ServiceError) -> Result<Arc<Vm>, ServiceError> {
+    async fn unmake(
+        &self,
+        running: &Arc<Running>,
+        intent: &CreateIntent,
+        error: ServiceError,
+    ) -> Result<Arc<Vm>, ServiceError> {
         let core = Arc::clone(&self.core);
         let wanted = intent.clone();
         let undone = self
@@ -235,18 +240,8 @@ fn intend(core: &Core, wanted: CreateVm, user: &str) -> Result<CreateIntent, Ser
         error_message: String::new(),
         lost_reason: String::new(),
     };
-    record.definition = hypervisor.render(&VmDefinition {
-        id,
-        hypervisor_name,
-        identity: identity(&record),
-        spec,
-    })?;
-    Ok(CreateIntent {
-        vm: record,
-        volumes,
-        autostart: wanted.autostart,
-        start_after: wanted.start_on_create,
-    })
+    record.definition = hypervisor.render(&VmDefinition { id, hypervisor_name, identity: identity(&record), spec })?;
+    Ok(CreateIntent { vm: record, volumes, autostart: wanted.autostart, start_after: wanted.start_on_create })
 }
 
 /// Our facts about a VM, as they are mirrored into its definition.

@@ -78,20 +78,11 @@ impl VmService {
     /// `Invalid` for a page size or token that is not one of ours.
     pub fn list(&self, wanted: &ListVms) -> Result<Page<Arc<Vm>>, ServiceError> {
         let size = paging::size(wanted.page_size)?;
-        let fingerprint = paging::fingerprint(&(
-            wanted.project_id,
-            &wanted.labels,
-            &wanted.states,
-            wanted.node_id,
-            wanted.order_by,
-        ));
+        let fingerprint =
+            paging::fingerprint(&(wanted.project_id, &wanted.labels, &wanted.states, wanted.node_id, wanted.order_by));
         let after = paging::read_token(&wanted.page_token, &fingerprint)?;
         let picture = self.core.inventory.picture();
-        let filter = WatchVms {
-            node_id: wanted.node_id,
-            project_id: wanted.project_id,
-            labels: wanted.labels.clone(),
-        };
+        let filter = WatchVms { node_id: wanted.node_id, project_id: wanted.project_id, labels: wanted.labels.clone() };
         let mut matching: Vec<&Arc<Vm>> = picture
             .vms
             .values()
@@ -119,16 +110,10 @@ impl VmService {
             matching.reverse();
         }
         let next_page_token = match matching.last() {
-            Some(last) if more => {
-                paging::write_token(&SortKey::of(wanted.order_by, last).write(), &fingerprint)
-            }
+            Some(last) if more => paging::write_token(&SortKey::of(wanted.order_by, last).write(), &fingerprint),
             Some(_) | None => String::new(),
         };
-        Ok(Page {
-            items: matching.into_iter().map(Arc::clone).collect(),
-            next_page_token,
-            total_count,
-        })
+        Ok(Page { items: matching.into_iter().map(Arc::clone).collect(), next_page_token, total_count })
     }
 
     /// Events of VMs, newest first. Those of a deleted VM stay readable by its id.
@@ -205,9 +190,7 @@ fn same_name(picture: &Picture, project: ProjectId, name: &str, except: Option<V
     picture
         .vms
         .values()
-        .find(|vm| {
-            vm.record.project_id == project && vm.record.name == name && Some(vm.record.id) != except
-        })
+        .find(|vm| vm.record.project_id == project && vm.record.name == name && Some(vm.record.id) != except)
         .map(|vm| vm.record.id)
 }
 

@@ -240,9 +240,9 @@ impl VmService {
                 })
                 .await
             }
-            Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget | Plan::Redefine => Err(
-                ServiceError::Internal("a plan that is not one of power was asked of the power verbs".to_owned()),
-            ),
+            Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget | Plan::Redefine => {
+                Err(ServiceError::Internal("a plan that is not one of power was asked of the power verbs".to_owned()))
+            }
         }
     }
 
@@ -270,12 +270,7 @@ impl VmService {
     }
 
     /// Ask once, by the best way there is; an agent that fails falls to ACPI.
-    async fn request(
-        &self,
-        running: &Arc<Running>,
-        vm: &Arc<Vm>,
-        wish: Wish,
-    ) -> Result<GuestRequest, ServiceError> {
+    async fn request(&self, running: &Arc<Running>, vm: &Arc<Vm>, wish: Wish) -> Result<GuestRequest, ServiceError> {
         let id = vm.record.id;
         let agent = self.core.ask(move |h| h.agent_channel(id)).await;
         if agent == Ok(AgentChannel::Connected) {
@@ -301,9 +296,10 @@ impl VmService {
         wish: Option<(Wish, GuestRequest)>,
     ) -> Result<(), ServiceError> {
         let id = vm.record.id;
-        let left = running.operation().deadline.map_or(u64::from(STOP_TIMEOUT_SEC), |deadline| {
-            deadline.seconds_since(Moment::now())
-        });
+        let left = running
+            .operation()
+            .deadline
+            .map_or(u64::from(STOP_TIMEOUT_SEC), |deadline| deadline.seconds_since(Moment::now()));
         let begun = tokio::time::Instant::now();
         let deadline = begun + Duration::from_secs(left);
         let mut again = tokio::time::interval_at(begun + ACPI_AGAIN, ACPI_AGAIN);
@@ -348,7 +344,10 @@ impl VmService {
                     return Err(ServiceError::Precondition {
                         reason: "WENT_ANOTHER_WAY",
                         subject: id.to_string(),
-                        message: format!("VM \"{}\" went another way while this was being done; look at its state", vm.record.name),
+                        message: format!(
+                            "VM \"{}\" went another way while this was being done; look at its state",
+                            vm.record.name
+                        ),
                     });
                 }
                 Some(Progress::Waiting) | None => {}
@@ -365,7 +364,12 @@ enum Wish {
 }
 
 impl Wish {
-    fn ask(self, hypervisor: &dyn crate::hypervisor::Hypervisor, id: VmId, by: GuestRequest) -> crate::hypervisor::Result<()> {
+    fn ask(
+        self,
+        hypervisor: &dyn crate::hypervisor::Hypervisor,
+        id: VmId,
+        by: GuestRequest,
+    ) -> crate::hypervisor::Result<()> {
         match self {
             Self::PowerOff => hypervisor.request_shutdown(id, by),
             Self::Reboot => hypervisor.request_reboot(id, by),
@@ -402,9 +406,13 @@ fn elapsed_percent(begun: tokio::time::Instant, deadline: tokio::time::Instant) 
 fn too_late(vm: &Vm, plan: Plan, seconds: u64) -> ServiceError {
     let name = &vm.record.name;
     ServiceError::DeadlineExceeded(if plan == Plan::Reboot {
-        format!("VM \"{name}\" did not reboot within {seconds} s and goes on running; reset it with force, or look at its console")
+        format!(
+            "VM \"{name}\" did not reboot within {seconds} s and goes on running; reset it with force, or look at its console"
+        )
     } else {
-        format!("VM \"{name}\" did not power off within {seconds} s and goes on running; stop it with force, or look at its console")
+        format!(
+            "VM \"{name}\" did not power off within {seconds} s and goes on running; stop it with force, or look at its console"
+        )
     })
 }
 
@@ -418,12 +426,16 @@ fn told(plan: Plan, vm: &Vm) -> Outcome {
             Outcome::info("vm.stopped", format!("VM \"{name}\" shut itself down as asked"))
         }
         Plan::PowerOff => Outcome::info("vm.powered_off", format!("VM \"{name}\" was powered off")),
-        Plan::DropSaved => Outcome::info("vm.saved_memory_dropped", format!("the saved memory of VM \"{name}\" was dropped")),
+        Plan::DropSaved => {
+            Outcome::info("vm.saved_memory_dropped", format!("the saved memory of VM \"{name}\" was dropped"))
+        }
         Plan::ClearCrash => Outcome::info("vm.crash_cleared", format!("the crash of VM \"{name}\" was taken note of")),
         Plan::Reboot => Outcome::info("vm.rebooted", format!("VM \"{name}\" rebooted as asked")),
         Plan::Reset => Outcome::info("vm.reset", format!("VM \"{name}\" was reset")),
         Plan::Pause => Outcome::info("vm.paused", format!("VM \"{name}\" was paused")),
-        Plan::Save => Outcome::info("vm.suspended", format!("the memory of VM \"{name}\" was saved and it was stopped")),
+        Plan::Save => {
+            Outcome::info("vm.suspended", format!("the memory of VM \"{name}\" was saved and it was stopped"))
+        }
         Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget => {
             Outcome::info("vm.deleted", format!("VM \"{name}\" was deleted"))
         }

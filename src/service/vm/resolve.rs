@@ -181,10 +181,7 @@ fn free_mac(taken: &HashSet<String>) -> String {
 /// The name that the hypervisor gets: ours where it is short enough and free, else its first 50
 /// characters and eight digits of the id.
 pub(super) fn hypervisor_name(picture: &Picture, id: VmId, name: &str) -> String {
-    let free = !picture
-        .vms
-        .values()
-        .any(|vm| vm.record.id != id && vm.record.hypervisor_name == name);
+    let free = !picture.vms.values().any(|vm| vm.record.id != id && vm.record.hypervisor_name == name);
     if name.chars().count() <= HYPERVISOR_NAME_MAX && free {
         return name.to_owned();
     }

@@ -54,9 +54,7 @@ impl VmService {
         if let Some(name) = &wanted.name
             && let Some(other) = same_name(&self.core.inventory.picture(), vm.record.project_id, name, Some(id))
         {
-            return Err(ServiceError::AlreadyExists(format!(
-                "the project has a VM named \"{name}\" already: {other}"
-            )));
+            return Err(ServiceError::AlreadyExists(format!("the project has a VM named \"{name}\" already: {other}")));
         }
         if let Some(on) = wanted.autostart {
             self.set_autostart(&vm, Autostart::from_flag(on)).await?;
@@ -297,7 +295,10 @@ pub(crate) fn follow_now(core: &Core, id: VmId) -> Result<(), ServiceError> {
     }
     core.hypervisor.tag(id, Some(&identity(&vm.record)), vm.lifetime)?;
     let name = hypervisor_name(&core.inventory.picture(), id, &vm.record.name);
-    if name != vm.record.hypervisor_name && !vm.record.state.holds_resources() && vm.record.state != PowerState::Suspended {
+    if name != vm.record.hypervisor_name
+        && !vm.record.state.holds_resources()
+        && vm.record.state != PowerState::Suspended
+    {
         core.hypervisor.rename(id, &name)?;
         core.transact(|tx, picture, edits| {
             if let Some(vm) = picture.vms.get(&id) {

@@ -92,7 +92,8 @@ impl HostProfile {
             secure_boot: values(&["os", "loader"], "secure").iter().any(|value| value == "yes"),
             tpm_emulator: values(&["devices", "tpm"], "backendModel").iter().any(|value| value == "emulator"),
             cpu_maximum: offer.child("cpu").is_some_and(|cpu| {
-                cpu.named("mode").any(|mode| mode.get("name") == Some("maximum") && mode.get("supported") == Some("yes"))
+                cpu.named("mode")
+                    .any(|mode| mode.get("name") == Some("maximum") && mode.get("supported") == Some("yes"))
             }),
             video_models: values(&["devices", "video"], "modelType"),
             spice: values(&["devices", "graphics"], "type").iter().any(|value| value == "spice"),

@@ -72,9 +72,7 @@ pub(super) fn disk(disk: &Disk, target: &str, bus: DiskBus, order: Option<u32>) 
         ));
     };
     let (kind, source) = source(&disk.path);
-    let mut driver = Element::new("driver")
-        .attr("name", "qemu")
-        .attr("type", disk.format.map_or("raw", format_word));
+    let mut driver = Element::new("driver").attr("name", "qemu").attr("type", disk.format.map_or("raw", format_word));
     if let Some(cache) = disk.cache {
         driver.set("cache", cache_word(cache));
     }
@@ -209,12 +207,13 @@ pub(super) fn tpm(tpm: Option<&Tpm>, by_default: bool, host: &HostProfile) -> Re
             "this host has no TPM emulator; install the package swtpm and restart libvirtd",
         ));
     }
-    let mut backend = Element::new("backend")
-        .attr("type", "emulator")
-        .attr("version", match version {
+    let mut backend = Element::new("backend").attr("type", "emulator").attr(
+        "version",
+        match version {
             TpmVersion::V1_2 => "1.2",
             TpmVersion::V2_0 => "2.0",
-        });
+        },
+    );
     if persistent {
         backend.set("persistent_state", "yes");
     }
@@ -299,7 +298,9 @@ pub(super) fn video_word(model: VideoModel) -> &'static str {
 /// Screen and video card. VNC listens on a private socket: it is reached through libvirt alone.
 pub(super) fn display(display: &Display, host: &HostProfile) -> Result<Vec<Element>, HypervisorError> {
     let graphics = match display.kind {
-        DisplayKind::Vnc => Element::new("graphics").attr("type", "vnc").with(Element::new("listen").attr("type", "socket")),
+        DisplayKind::Vnc => {
+            Element::new("graphics").attr("type", "vnc").with(Element::new("listen").attr("type", "socket"))
+        }
         DisplayKind::Spice => {
             return Err(unsupported("spec.display.type", "SPICE displays are not offered; use VNC"));
         }

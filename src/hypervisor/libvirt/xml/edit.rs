@@ -145,12 +145,7 @@ fn is_disk(device: &Element, kind: &str, target: &str) -> bool {
         && device.child("target").is_some_and(|found| found.get("dev") == Some(target))
 }
 
-fn edit_disks(
-    devices: &mut Element,
-    old: &VmSpec,
-    spec: &VmSpec,
-    targets: &Targets,
-) -> Result<(), HypervisorError> {
+fn edit_disks(devices: &mut Element, old: &VmSpec, spec: &VmSpec, targets: &Targets) -> Result<(), HypervisorError> {
     for gone in old.disks.iter().filter(|disk| !targets.disks.iter().any(|(target, _)| *target == disk.id)) {
         devices.remove(|device| is_disk(device, "disk", &gone.id));
     }
@@ -248,7 +243,8 @@ fn edit_nics(devices: &mut Element, old: &VmSpec, spec: &VmSpec) {
         device.name == "interface"
             && device.child("mac").is_some_and(|found| found.get_or_empty("address").eq_ignore_ascii_case(mac))
     };
-    for gone in old.nics.iter().filter(|nic| !spec.nics.iter().any(|wanted| wanted.mac.eq_ignore_ascii_case(&nic.mac))) {
+    for gone in old.nics.iter().filter(|nic| !spec.nics.iter().any(|wanted| wanted.mac.eq_ignore_ascii_case(&nic.mac)))
+    {
         devices.remove(|device| is_nic(device, &gone.mac));
     }
     for wanted in &spec.nics {

@@ -75,10 +75,7 @@ fn element(identity: &VmIdentity, prefix: &str) -> Element {
         }
         vm.push(start);
     }
-    let family = FAMILIES
-        .iter()
-        .find(|(family, _)| *family == identity.guest_os_family)
-        .map_or("", |(_, word)| *word);
+    let family = FAMILIES.iter().find(|(family, _)| *family == identity.guest_os_family).map_or("", |(_, word)| *word);
     if !family.is_empty() || !identity.guest_os_variant.is_empty() {
         vm.push(Element::new(&name("os")).attr("family", family).attr("variant", &identity.guest_os_variant));
     }

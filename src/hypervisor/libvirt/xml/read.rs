@@ -41,10 +41,8 @@ pub(super) fn read_tree(domain: &Element) -> Result<ReadDomain, HypervisorError>
     if domain.name != "domain" {
         return Err(HypervisorError::Refused(format!("<{}> is no domain", domain.name)));
     }
-    let id = domain
-        .text_of("uuid")
-        .parse()
-        .map_err(|_| HypervisorError::Refused("the domain has no UUID".to_owned()))?;
+    let id =
+        domain.text_of("uuid").parse().map_err(|_| HypervisorError::Refused("the domain has no UUID".to_owned()))?;
     let identity = metadata::read_in(domain);
     let nothing = Element::new("devices");
     let devices = domain.child("devices").unwrap_or(&nothing);
@@ -94,9 +92,7 @@ fn agent(devices: &Element) -> Option<&Element> {
 }
 
 fn disks<'a>(devices: &'a Element, device: &'a str) -> impl Iterator<Item = &'a Element> {
-    devices
-        .named("disk")
-        .filter(move |disk| disk.get("device").unwrap_or("disk") == device)
+    devices.named("disk").filter(move |disk| disk.get("device").unwrap_or("disk") == device)
 }
 
 fn narrow(number: u64) -> u32 {
@@ -254,9 +250,7 @@ fn nic(element: &Element) -> Nic {
     let source = element.child("source");
     let of_source = |name: &str| source.map(|source| source.get_or_empty(name).to_owned()).unwrap_or_default();
     let network = of_source("network");
-    let rate = |side: &str| {
-        element.at(&["bandwidth", side]).map_or(0, |side| side.number("average").div_ceil(125))
-    };
+    let rate = |side: &str| element.at(&["bandwidth", side]).map_or(0, |side| side.number("average").div_ceil(125));
     Nic {
         id: mac.clone(),
         mac,
@@ -332,9 +326,9 @@ fn firmware(domain: &Element) -> Firmware {
     }
     let secure = os.child("loader").is_some_and(|loader| loader.get("secure") == Some("yes"))
         || os.child("firmware").is_some_and(|firmware| {
-            firmware.named("feature").any(|feature| {
-                feature.get("name") == Some("secure-boot") && feature.get("enabled") == Some("yes")
-            })
+            firmware
+                .named("feature")
+                .any(|feature| feature.get("name") == Some("secure-boot") && feature.get("enabled") == Some("yes"))
         });
     if secure { Firmware::UefiSecureBoot } else { Firmware::Uefi }
 }
@@ -369,9 +363,5 @@ fn display(devices: &Element) -> Display {
         Some("virtio") => VideoModel::Virtio,
         Some(_) | None => VideoModel::Vga,
     };
-    Display {
-        kind,
-        video,
-        video_memory: Mib(model.map_or(0, |model| model.number("vram")) >> 10),
-    }
+    Display { kind, video, video_memory: Mib(model.map_or(0, |model| model.number("vram")) >> 10) }
 }

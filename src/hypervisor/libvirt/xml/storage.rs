@@ -58,7 +58,10 @@ pub fn read_volume(pool: &str, text: &str) -> Result<VolumeFacts, HypervisorErro
         capacity_bytes: bytes("capacity"),
         allocation_bytes: bytes("allocation"),
         format,
-        backing_path: volume.child("backingStore").map(|backing| backing.text_of("path")).filter(|path| !path.is_empty()),
+        backing_path: volume
+            .child("backingStore")
+            .map(|backing| backing.text_of("path"))
+            .filter(|path| !path.is_empty()),
     })
 }
 

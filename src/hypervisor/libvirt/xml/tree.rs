@@ -127,7 +127,11 @@ impl Element {
 
     /// The child of this name, made where it is missing.
     pub fn child_mut(&mut self, name: &str) -> &mut Self {
-        let at = match self.content.iter().position(|content| matches!(content, Content::Element(child) if child.name == name)) {
+        let at = match self
+            .content
+            .iter()
+            .position(|content| matches!(content, Content::Element(child) if child.name == name))
+        {
             Some(at) => at,
             None => {
                 self.push(Self::new(name));
@@ -338,7 +342,6 @@ fn add_text(stack: &mut [Element], text: &str) -> Result<(), HypervisorError> {
     Ok(())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,7 +351,10 @@ mod tests {
         let text = "<a x='1 &lt; 2'><!-- note --><b:c xmlns:b=\"u\"/>t &amp; u<d/></a>";
         let tree = Element::parse(text).expect("it is well-formed");
         let written = tree.write().expect("it can be written");
-        assert_eq!(Element::parse(&written).map(|again| again.get("x").map(str::to_owned)), Ok(Some("1 < 2".to_owned())));
+        assert_eq!(
+            Element::parse(&written).map(|again| again.get("x").map(str::to_owned)),
+            Ok(Some("1 < 2".to_owned()))
+        );
         for part in ["<!-- note -->", "b:c", "t &amp; u"] {
             assert!(written.contains(part), "{part} is missing in {written}");
         }
@@ -358,7 +364,15 @@ mod tests {
     fn hostile_text_is_refused() {
         let deep = "<a>".repeat(100) + &"</a>".repeat(100);
         for bad in [
-            "", "<a>", "</a>", "<a/><b/>", "x<a/>", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "<a>&x;</a>", "<a b='1' b='2'/>", &deep,
+            "",
+            "<a>",
+            "</a>",
+            "<a/><b/>",
+            "x<a/>",
+            "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
+            "<a>&x;</a>",
+            "<a b='1' b='2'/>",
+            &deep,
         ] {
             assert!(Element::parse(bad).is_err(), "{} was taken", &bad[..bad.len().min(60)]);
         }

@@ -106,7 +106,10 @@ pub(super) fn firmware(os: &mut Element, wanted: Option<Firmware>, host: &HostPr
         return Err(unsupported("spec.firmware", "this host has no UEFI firmware; install the package ovmf"));
     }
     if secure && !host.secure_boot {
-        return Err(unsupported("spec.firmware", "this host's UEFI firmware has no Secure Boot; install the package ovmf"));
+        return Err(unsupported(
+            "spec.firmware",
+            "this host's UEFI firmware has no Secure Boot; install the package ovmf",
+        ));
     }
     os.set("firmware", "efi");
     let yes_or_no = if secure { "yes" } else { "no" };
@@ -229,10 +232,7 @@ pub(super) fn topology(cpu: &Cpu) -> Element {
     let sockets = cpu.sockets.max(1);
     let threads = cpu.threads_per_core.max(1);
     let cores = (max / sockets.saturating_mul(threads)).max(1);
-    Element::new("topology")
-        .attr("sockets", sockets)
-        .attr("cores", cores)
-        .attr("threads", threads)
+    Element::new("topology").attr("sockets", sockets).attr("cores", cores).attr("threads", threads)
 }
 
 fn clock(spec: &VmSpec) -> Element {
@@ -272,10 +272,8 @@ impl Targets {
                     "NVME disks need libvirt 11.5 or later; use VIRTIO_BLK or VIRTIO_SCSI",
                 ));
             };
-            let name = (0..)
-                .map(|index| target_name(prefix, index))
-                .find(|name| !taken.contains(name))
-                .unwrap_or_default();
+            let name =
+                (0..).map(|index| target_name(prefix, index)).find(|name| !taken.contains(name)).unwrap_or_default();
             taken.push(name.clone());
             Ok((name, bus))
         };
@@ -354,10 +352,7 @@ fn all_devices(
             all.push(Element::new("controller").attr("type", "pci").attr("index", 0).attr("model", "pcie-root"));
             for index in 1..=SPARE_ROOT_PORTS + spec.disks.len() + spec.nics.len() {
                 all.push(
-                    Element::new("controller")
-                        .attr("type", "pci")
-                        .attr("index", index)
-                        .attr("model", "pcie-root-port"),
+                    Element::new("controller").attr("type", "pci").attr("index", index).attr("model", "pcie-root-port"),
                 );
             }
         }
