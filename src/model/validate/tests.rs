@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::*;
 
 use super::super::spec::*;
+// Both globs have one.
+use super::super::spec::Rng;
 use super::super::units::{Gib, Mib};
 use super::*;
 
