@@ -143,6 +143,25 @@ impl VmService {
         })?)
     }
 
+    /// As [`events`](Self::events), of one VM. Blocks.
+    ///
+    /// # Errors
+    /// As there; `NotFound` for a VM that never was.
+    pub fn events_of(
+        &self,
+        id: VmId,
+        wanted: &ListEvents,
+    ) -> Result<Vec<crate::model::event::SequencedEvent>, ServiceError> {
+        let found = self.events(wanted)?;
+        if found.is_empty() && self.core.inventory.get(id).is_none() {
+            let any = ListEvents { resource_id: Some(id.to_string()), limit: 1, ..ListEvents::default() };
+            if self.events(&any)?.is_empty() {
+                return Err(ServiceError::no_vm(id));
+            }
+        }
+        Ok(found)
+    }
+
     /// VMs of a project in the picture.
     #[must_use]
     pub fn count_by_project(&self, project: ProjectId) -> usize {
