@@ -5,6 +5,7 @@
 //! Nothing that we did not make is ever deleted or redefined here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +29,15 @@ use super::operations::OperationService;
 use super::recover::recover;
 use super::vm::Readiness;
 
-/// The whole host is compared again this often, whatever was noticed.
-const SAFETY_NET: Duration = Duration::from_secs(60);
+/// The safety net: of some outside changes libvirt gives no notice (autostart, and definitions
+/// changed by anything but a whole new one). Every tick some definitions are read again,
+const NET_TICK: Duration = Duration::from_secs(1);
+/// each of them within this many ticks,
+const DEFINITIONS_WITHIN_TICKS: usize = 60;
+/// at least this many a tick, so that on a small host all are read within seconds,
+const DEFINITIONS_A_TICK: usize = 10;
+/// and the list of VMs is compared every so many ticks.
+const COMPARE_EVERY_TICKS: u32 = 4;
 
 /// What was noticed and not yet looked at.
 #[derive(Default)]
@@ -83,9 +91,10 @@ pub struct Reconciler {
 impl Reconciler {
     /// Run until `stop`.
     pub async fn run(self, mut notices: mpsc::UnboundedReceiver<Notice>, stop: CancellationToken) {
-        let mut net = tokio::time::interval(SAFETY_NET);
+        let mut net = tokio::time::interval(NET_TICK);
         net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        net.tick().await;
+        let mut ticks = 0_u32;
+        let mut read_up_to = None;
         let mut connected = false;
         loop {
             let mut noticed = Noticed::default();
@@ -94,7 +103,17 @@ impl Reconciler {
                     Some(notice) => noticed.add(notice),
                     None => return,
                 },
-                _ = net.tick() => noticed.connected = connected,
+                _ = net.tick(), if connected => {
+                    ticks = ticks.wrapping_add(1);
+                    noticed.reads = self.next_to_read(&mut read_up_to);
+                    if ticks.is_multiple_of(COMPARE_EVERY_TICKS) {
+                        let core = Arc::clone(&self.core);
+                        // Where libvirt goes away meanwhile, the next connection compares everything.
+                        if let Ok(Err(error)) = self.core.host(move || compare(&core)).await {
+                            tracing::debug!(%error, "the comparison with libvirt failed");
+                        }
+                    }
+                }
                 () = stop.cancelled() => return,
             }
             // An event storm is one look a VM.
@@ -118,6 +137,23 @@ impl Reconciler {
                 let _ = self.core.host(move || look_again(&core, &noticed.looks, &noticed.reads)).await;
             }
         }
+    }
+
+    /// The VMs whose definitions are read again at this tick: round and round, by id.
+    fn next_to_read(&self, read_up_to: &mut Option<VmId>) -> HashSet<VmId> {
+        let picture = self.core.inventory.picture();
+        let settled = |vm: &Vm| vm.operation.is_none() && vm.record.state != PowerState::Lost;
+        let count = picture.vms.len().div_ceil(DEFINITIONS_WITHIN_TICKS).max(DEFINITIONS_A_TICK);
+        let after = read_up_to.map_or(Bound::Unbounded, Bound::Excluded);
+        let next: Vec<VmId> = picture
+            .vms
+            .range((after, Bound::Unbounded))
+            .filter(|(_, vm)| settled(vm))
+            .map(|(id, _)| *id)
+            .take(count)
+            .collect();
+        *read_up_to = if next.len() < count { None } else { next.last().copied() };
+        next.into_iter().collect()
     }
 
     async fn disconnected(&self, why: String) {
@@ -182,6 +218,9 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
     let listed = core.hypervisor.list()?;
     let present: HashMap<VmId, &ListedVm> = listed.iter().map(|vm| (vm.id, vm)).collect();
     let picture = core.inventory.picture();
+    if agrees(&picture, &listed, &present) {
+        return Ok(Vec::new());
+    }
     let mut described = HashMap::new();
     for vm in &listed {
         // A VM without a known definition cannot be shown at all before it is read.
@@ -254,6 +293,26 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
         }
         Ok(unread)
     })
+}
+
+/// Whether nothing has to be done, and so nothing is written.
+fn agrees(picture: &Picture, listed: &[ListedVm], present: &HashMap<VmId, &ListedVm>) -> bool {
+    picture.stale_since.is_none()
+        && listed.iter().all(|vm| {
+            picture.vms.get(&vm.id).is_some_and(|known| {
+                let mut seen = known.edit();
+                apply_listing(&mut seen, vm);
+                !known.stale
+                    && !known.record.definition.0.is_empty()
+                    && seen.record.state == known.record.state
+                    && seen.record.hypervisor_name == known.record.hypervisor_name
+                    && seen.autostart == known.autostart
+                    && seen.lifetime == known.lifetime
+            })
+        })
+        && picture.vms.values().all(|vm| {
+            present.contains_key(&vm.record.id) || vm.record.state == PowerState::Lost || vm.operation.is_some()
+        })
 }
 
 /// What becomes of a VM that libvirt no longer has: ours is lost, the host's is gone.
