@@ -354,7 +354,7 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
 }
 
 /// The record that a definition's metadata remembers.
-fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
+pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
     VmRecord {
         id: listed.id,
         name: identity.name,
