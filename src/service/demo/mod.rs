@@ -11,6 +11,8 @@ mod nodes;
 mod seed;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_verbs;
 
 use std::fs::File;
 use std::io::Write;

@@ -59,7 +59,6 @@ impl Rig {
         }
     }
 
-    #[allow(dead_code)]
     pub fn state(&self, id: VmId) -> PowerState {
         self.libvirt.look(id).expect("it answers").expect("the VM is there").state
     }
