@@ -13,6 +13,8 @@ mod seed;
 mod tests;
 #[cfg(test)]
 mod tests_verbs;
+#[cfg(test)]
+mod tests_whole;
 
 use std::fs::File;
 use std::io::Write;
