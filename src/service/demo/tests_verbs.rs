@@ -174,7 +174,10 @@ fn what_is_measured_and_reported() {
     let host = &rig.libvirt;
     let counters = host.counters().expect("it answers");
     for name in ["web-server-01", "db-server-01", "cache-server"] {
-        assert!(counters.contains_key(&vm(name).id), "{name} has no counters");
+        let seeded = vm(name);
+        let spec = host.read(&seeded.definition).expect("it is a definition");
+        let given = counters.get(&seeded.id).map(|counters| (counters.vcpus, counters.memory_allocated_bytes));
+        assert_eq!(given, Some((spec.cpu.cores, spec.memory.size.bytes())), "{name}");
     }
     assert!(!counters.contains_key(&vm("dev-workstation").id));
     host.leases().expect("it answers");

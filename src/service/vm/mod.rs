@@ -26,6 +26,7 @@ use super::operations::OperationService;
 use super::paging;
 use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms};
 
+#[cfg(test)]
 pub(crate) use create::identity as identity_of;
 pub use power::Reboot;
 
