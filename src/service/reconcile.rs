@@ -215,12 +215,15 @@ impl Reconciler {
 /// Compare the whole host with the picture. Answers with the VMs whose definition should be read
 /// in the background.
 fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
+    let earlier = core.inventory.picture();
     let listed = core.hypervisor.list()?;
     let present: HashMap<VmId, &ListedVm> = listed.iter().map(|vm| (vm.id, vm)).collect();
     let picture = core.inventory.picture();
     if agrees(&picture, &listed, &present) {
         return Ok(Vec::new());
     }
+    // What changed after the list was asked for is known better than the list knows it.
+    let overtaken = |vm: &Vm| earlier.vms.get(&vm.record.id).is_none_or(|before| before.version != vm.version);
     let mut described = HashMap::new();
     for vm in &listed {
         // A VM without a known definition cannot be shown at all before it is read.
@@ -259,7 +262,9 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
             };
             let before = picture.vms.get(&vm.id).map(|known| known.record.state);
             next.stale = false;
-            apply_listing(&mut next, vm);
+            if !picture.vms.get(&vm.id).is_some_and(|known| overtaken(known)) {
+                apply_listing(&mut next, vm);
+            }
             if before.is_some_and(|before| before != next.record.state) && next.operation.is_none() {
                 events.push(outside_event(core, &next));
             }
@@ -284,7 +289,7 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
         }
         for vm in picture.vms.values().filter(|vm| !present.contains_key(&vm.record.id)) {
             // An operation in flight knows better where its VM is.
-            if vm.operation.is_none() {
+            if vm.operation.is_none() && !overtaken(vm) {
                 events.extend(absent(core, tx, edits, vm)?);
             }
         }
@@ -413,7 +418,7 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
 }
 
 /// The record that a definition's metadata remembers.
-fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
+pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
     VmRecord {
         id: listed.id,
         name: identity.name,
@@ -507,6 +512,9 @@ fn outside_event(core: &Core, vm: &Vm) -> crate::model::event::Event {
     core.vm_event(vm.record.id, kind, message, severity, "host")
 }
 
+/// How often a look that was overtaken is repeated before it is believed.
+const LOOKS: u32 = 8;
+
 /// Look at these VMs again, and read the definitions of those. Blocks.
 pub(crate) fn look_again(core: &Core, looks: &HashSet<VmId>, reads: &HashSet<VmId>) {
     for &id in looks.union(reads) {
@@ -517,27 +525,55 @@ pub(crate) fn look_again(core: &Core, looks: &HashSet<VmId>, reads: &HashSet<VmI
     }
 }
 
-fn look_at(core: &Core, id: VmId, mut read: bool) -> Result<(), ServiceError> {
+/// One look. Where the VM changed in the picture meanwhile, the look may be from before that change:
+/// it is repeated.
+fn look_at(core: &Core, id: VmId, read: bool) -> Result<(), ServiceError> {
+    for _ in 1..LOOKS {
+        if look_once(core, id, read, Overtaken::Repeat)? {
+            return Ok(());
+        }
+    }
+    look_once(core, id, read, Overtaken::Believe).map(drop)
+}
+
+/// What becomes of a look at a VM that changed in the picture meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overtaken {
+    Repeat,
+    Believe,
+}
+
+/// Whether the look counted.
+fn look_once(core: &Core, id: VmId, mut read: bool, overtaken: Overtaken) -> Result<bool, ServiceError> {
+    let version = core.inventory.get(id).map(|vm| vm.version);
+    let counts =
+        |picture: &Picture| overtaken == Overtaken::Believe || picture.vms.get(&id).map(|vm| vm.version) == version;
     let Some(listed) = core.hypervisor.look(id)? else {
         core.sighted(id, Seen::Gone);
         return core.transact(|tx, picture, edits| {
+            if !counts(picture) {
+                return Ok(false);
+            }
             if let Some(vm) = picture.vms.get(&id)
                 && vm.operation.is_none()
                 && let Some(event) = absent(core, tx, edits, vm)?
             {
                 tx.event_append(&event)?;
             }
-            Ok(())
+            Ok(true)
         });
     };
     let known = core.inventory.get(id);
     read |= known.as_ref().is_none_or(|vm| vm.record.definition.0.is_empty());
     let description = if read { core.hypervisor.describe(id)? } else { None };
     let told = core.inventory.write(|picture, edits| {
+        if !counts(picture) {
+            return Err(());
+        }
         let (mut vm, before) = match (picture.vms.get(&id), &description) {
             (Some(known), _) => (known.edit(), Some(Arc::clone(known))),
             (None, Some(read)) => (found(core, picture, &listed, read.clone()), None),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         apply_listing(&mut vm, &listed);
         if let (Some(_), Some(read)) = (&before, description) {
@@ -567,15 +603,18 @@ fn look_at(core: &Core, id: VmId, mut read: bool) -> Result<(), ServiceError> {
         if changed {
             edits.put(vm);
         }
-        Some((changed, event))
+        Ok(Some((changed, event)))
     });
+    let Ok(told) = told else {
+        return Ok(false);
+    };
     core.sighted(id, Seen::State(listed.state));
     if let Some((changed, event)) = told
         && (changed || event.is_some())
     {
         core.keep_later(changed.then_some(id), event);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Look at one VM again soon, in the background.

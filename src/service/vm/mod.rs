@@ -26,6 +26,8 @@ use super::operations::OperationService;
 use super::paging;
 use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms};
 
+#[cfg(test)]
+pub(crate) use create::identity as identity_of;
 pub use power::Reboot;
 
 /// The steps that recovery repeats after a crash: the very ones of the use cases.
