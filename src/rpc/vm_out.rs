@@ -1,5 +1,7 @@
 //! VMs, operations and events as they are shown.
 
+use std::collections::BTreeMap;
+
 use buffa_types::google::protobuf::Timestamp;
 use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
 use quantixkvm_proto::Quantixkvm::operation::v1 as wire_operation;
@@ -8,6 +10,7 @@ use crate::model::event::SequencedEvent;
 use crate::model::lifecycle::AllowedAction;
 use crate::model::operation::{Cancel, Operation};
 use crate::model::spec_diff::SpecChange;
+use crate::model::units::Gib;
 use crate::model::vm::{Moment, PowerState};
 use crate::service::inventory::{Inventory, Usage, Vm};
 
@@ -29,7 +32,7 @@ pub(super) fn vm(vm: &Vm, inventory: &Inventory) -> wire::VirtualMachine {
         labels: record.labels.clone().into_iter().collect(),
         description: record.description.clone(),
         hardware_version: spec.machine.clone(),
-        spec: spec_out::spec(&spec).into(),
+        spec: sized(spec_out::spec(&spec), &record.disk_sizes).into(),
         created_at: moment(record.created_at).into(),
         updated_at: moment(record.updated_at).into(),
         created_by: record.created_by.clone(),
@@ -42,6 +45,16 @@ pub(super) fn vm(vm: &Vm, inventory: &Inventory) -> wire::VirtualMachine {
         start_delay_sec: record.start_delay_sec,
         ..Default::default()
     }
+}
+
+/// The specification with the disks' sizes as last seen, which their definitions do not tell.
+fn sized(mut spec: wire::VmSpec, sizes: &BTreeMap<String, u64>) -> wire::VmSpec {
+    for disk in spec.disks.iter_mut().filter(|disk| disk.size_gib == 0) {
+        if let Some(bytes) = sizes.get(&disk.path) {
+            disk.size_gib = bytes.div_ceil(Gib(1).bytes());
+        }
+    }
+    spec
 }
 
 fn action(action: AllowedAction) -> wire::AllowedAction {

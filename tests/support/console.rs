@@ -58,6 +58,21 @@ impl Console {
         self.input.send(format!("{line}\n").into_bytes()).expect("the console is open");
     }
 
+    /// Until the guest is up, however late the console was opened; answers how much was read.
+    pub async fn booted(&self, within: Duration) -> usize {
+        let deadline = Instant::now() + within;
+        loop {
+            let text = self.text();
+            if text.contains("TINY-UP") || text.contains("login:") {
+                return text.len();
+            }
+            assert!(Instant::now() < deadline, "waited {within:?} for the guest, whose console said:\n{text}");
+            // A login prompt that was written before there was a reader is written again.
+            self.line("");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Until this was read, counting from `since` bytes; answers how much was read by then.
     pub async fn until(&self, wanted: &str, since: usize, within: Duration) -> usize {
         let deadline = Instant::now() + within;
