@@ -21,6 +21,13 @@ pub enum StoreError {
     Broken(String),
 }
 
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for StoreError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ty),*) => {$(
         impl From<$error> for StoreError {

@@ -31,6 +31,10 @@ impl Store {
         let lock = lock(path)?;
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
+                if !meta.is_file() {
+                    let why = if meta.is_dir() { "it is a directory" } else { "it is no plain file" }.to_owned();
+                    return Err(OpenError::Foreign { path: path.to_owned(), why });
+                }
                 private(path, meta.permissions().mode(), 0o600)?;
                 inspect(path)?;
                 Builder::new()
@@ -38,6 +42,11 @@ impl Store {
                     .set_check_integrity_on_open(true)
                     .open(path)
                     .map_err(|error| refused(path, &error))?
+            }
+            // A link whose target is away (a disk that is not mounted) must not become an empty store.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
+                let why = "it links to a file that is not there; bring that back, or remove the link".to_owned();
+                return Err(OpenError::Io { path: path.to_owned(), why });
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(io(error)),
@@ -75,6 +84,7 @@ fn create(path: &Path) -> Result<Database, OpenError> {
     migrate(&db, &STEPS).map_err(|error| OpenError::Io { path: path.to_owned(), why: error.to_string() })?;
     std::fs::rename(&part, path).map_err(io)?;
     if let Some(directory) = path.parent() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
     }
     Ok(db)
@@ -134,15 +144,20 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
             .set_check_integrity_on_open(true)
             .create_with_backend(overlay)
             .map_err(|error| refused(path, &error))?;
-        let format =
-            found(&db).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        if format > SCHEMA {
-            return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+        let damaged = |error: StoreError| OpenError::Damaged { path: path.to_owned(), why: error.to_string() };
+        let foreign = |why: &str| OpenError::Foreign { path: path.to_owned(), why: why.to_owned() };
+        match found(&db).map_err(damaged)? {
+            // Ours come into being with a format: this is another program's, and stays its own.
+            0 => return Err(foreign("a redb file of another program")),
+            format if format > SCHEMA => {
+                return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+            }
+            _ => {}
         }
+        // A step that fails on this file fails here, before the file is touched.
+        migrate(&db, &STEPS).map_err(damaged)?;
         let store = Store { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
-        if format == SCHEMA {
-            store.verify().map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        }
+        store.verify().map_err(damaged)?;
         Ok(())
     }));
     looked.unwrap_or_else(|_| {
