@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -18,6 +19,9 @@ use super::{Inner, Store};
 
 /// Memory that redb may use for pages.
 const CACHE_BYTES: usize = 8 << 20;
+/// A file that another process holds is refused after 200 ms.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// What every redb file begins with.
 const MAGIC: &[u8] = b"redb";
 
@@ -96,18 +100,27 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at).map_err(io)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let pid = pid.trim();
-            return Err(OpenError::Locked {
-                path: path.to_owned(),
-                pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
-            });
+    let mut tries = 0;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            // It may be just ending, or have its lock and not yet its pid in the file, or have begun
+            // another program that has not yet let go of what it inherited.
+            Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let pid = pid.trim();
+                return Err(OpenError::Locked {
+                    path: path.to_owned(),
+                    pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
+                });
+            }
+            Err(error) => return Err(io(error.into())),
         }
-        Err(error) => return Err(io(error.into())),
     }
     file.set_len(0).map_err(io)?;
     file.rewind().map_err(io)?;

@@ -1,7 +1,12 @@
 //! The state file's tests, and the records that they share.
 
 mod bounds;
+mod damage;
+mod golden;
+mod migrations;
+mod model;
 mod nodes;
+mod process;
 mod vms;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,6 @@
 //! What is kept for a time or up to a number, what orders it, and what is too big to keep.
 
 use super::*;
-use crate::store::codec::encode;
-use crate::store::stored::IdempotencyV1;
 use crate::store::tables::{EVENTS, EVENTS_BY_RESOURCE, IDEMPOTENCY, OPERATIONS, OPERATIONS_BY_RESOURCE};
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
@@ -14,16 +12,7 @@ fn rows(store: &Store, table: tables::Rows) -> u64 {
 
 /// Put a key as if it had begun at this moment.
 fn begun_at(store: &Store, key: u8, at: Moment) {
-    let row = IdempotencyV1 {
-        body: [1; 32],
-        created_at_us: at.0,
-        operation: [0; 16],
-        answer: Some((String::new(), vec![key])),
-    };
-    done(store, |tx| {
-        tx.tx.open_table(IDEMPOTENCY)?.insert([key; 32].as_slice(), encode(&row)?.as_slice())?;
-        Ok(())
-    });
+    done(store, |tx| tx.idempotency_begun_at(&[key; 32], at));
 }
 
 #[test]
