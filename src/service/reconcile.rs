@@ -12,11 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hypervisor::Notice;
-use crate::model::definition::VmIdentity;
 use crate::model::event::Severity;
 use crate::model::id::{DEFAULT_PROJECT, VmId};
 use crate::model::lifecycle::Seen;
-use crate::model::spec::GuestOs;
 use crate::model::spec_diff::spec_changes;
 use crate::model::vm::{DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
 
@@ -25,6 +23,7 @@ use super::error::ServiceError;
 use super::inventory::{Edits, Picture, Vm};
 use super::node::NodeService;
 use super::operations::OperationService;
+use super::rebuild::record_of;
 use super::recover::recover;
 use super::vm::Readiness;
 
@@ -351,35 +350,6 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
     let mut vm = Vm::of_record(record);
     apply_description(&mut vm, read);
     vm
-}
-
-/// The record that a definition's metadata remembers.
-fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
-    VmRecord {
-        id: listed.id,
-        name: identity.name,
-        hypervisor_name: listed.hypervisor_name.clone(),
-        project_id: identity.project_id,
-        node_id: identity.node_id,
-        labels: identity.labels.into_iter().collect(),
-        description: identity.description,
-        origin: Origin::ControlPlane,
-        created_by: identity.created_by,
-        created_at: Moment(identity.created_at_us),
-        updated_at: now,
-        generation: identity.generation,
-        start_order: identity.start_order,
-        start_delay_sec: identity.start_delay_sec,
-        guest_os: GuestOs { family: identity.guest_os_family, variant: identity.guest_os_variant },
-        owned_volumes: identity.owned_volumes,
-        disk_sizes: BTreeMap::new(),
-        definition: crate::model::definition::DefinitionText::default(),
-        state: listed.state,
-        state_changed_at: now,
-        last_seen_at: now,
-        error_message: listed.reason.clone(),
-        lost_reason: String::new(),
-    }
 }
 
 /// Put what was read from the definitions into a VM.

@@ -115,8 +115,7 @@ impl Store {
 impl Transaction<'_> {
     fn node_row(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError> {
         let table = self.tx.open_table(NODES)?;
-        let found = table.get(id.as_bytes().as_slice())?.map(|value| row(value.value())).transpose();
-        found
+        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value())).transpose()
     }
 
     /// Make a node.

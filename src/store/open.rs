@@ -178,6 +178,7 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's own, and not exhaustive")]
 fn refused(path: &Path, error: &DatabaseError) -> OpenError {
     let path = path.to_owned();
     match error {

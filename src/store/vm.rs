@@ -185,8 +185,7 @@ impl Store {
 impl Transaction<'_> {
     fn vm_row(&self, id: VmId) -> Result<Option<VmRecord>, StoreError> {
         let table = self.tx.open_table(VMS)?;
-        let found = table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose();
-        found
+        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()
     }
 
     /// Make a VM.

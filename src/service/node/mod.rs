@@ -34,7 +34,7 @@ use crate::model::id::NodeId;
 use crate::model::node::NodePhase;
 use crate::model::spec::VmSpec;
 use crate::model::vm::Moment;
-use crate::store::{EventFilter, Store};
+use crate::store::{EventFilter, Store, Transaction};
 
 use super::admission::{self, Capacity, Promised};
 use super::core::{Core, blocking};
@@ -77,7 +77,12 @@ pub fn local_node_id(store: &Store, host_uuid: Option<uuid::Uuid>) -> Result<Nod
 
 /// Keep this host's id.
 pub(super) fn keep_local_node_id(store: &Store, id: NodeId) -> Result<(), ServiceError> {
-    store.commit(|tx| Ok(tx.setting_put(NODE_ID, id.as_bytes())?))
+    store.commit(|tx| keep_local_node_id_in(tx, id))
+}
+
+/// Keep this host's id, among other things of one commit.
+pub(super) fn keep_local_node_id_in(tx: &mut Transaction<'_>, id: NodeId) -> Result<(), ServiceError> {
+    Ok(tx.setting_put(NODE_ID, id.as_bytes())?)
 }
 
 /// The use cases of nodes.
