@@ -12,7 +12,7 @@ use crate::model::event::{Event, Severity, Subject};
 use crate::model::id::{NodeId, VmId};
 use crate::model::lifecycle::Seen;
 use crate::model::vm::Moment;
-use crate::store::{Store, Transaction};
+use crate::store::{Store, StoreError, Transaction};
 
 use super::error::ServiceError;
 use super::inventory::{Edits, Inventory, Picture};
@@ -160,7 +160,13 @@ impl Core {
             for id in &later.records {
                 // Gone meanwhile: whoever removed it has removed its record.
                 if let Some(vm) = picture.vms.get(id) {
-                    tx.vm_put(&vm.record)?;
+                    match tx.vm_put(&vm.record) {
+                        // One VM's trouble must not lose what was seen of the others.
+                        Err(error @ StoreError::AlreadyExists { .. }) => {
+                            tracing::error!(vm = %id, %error, "what was seen of a VM could not be kept");
+                        }
+                        put => put?,
+                    }
                 }
             }
             for event in &later.events {
@@ -239,7 +245,6 @@ mod tests {
     use super::*;
     use crate::hypervisor::AcceleratorChoice;
     use crate::hypervisor::libvirt::Libvirt;
-    use crate::store::StoreError;
 
     #[tokio::test]
     async fn the_keeper_forgets_answers_past_their_day_at_start() {

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -6,7 +7,10 @@ use crate::hypervisor::{AcceleratorChoice, Notice};
 use crate::model::definition::VolumeRef;
 use crate::model::id::DEFAULT_PROJECT;
 use crate::model::spec::GuestOsFamily;
+use crate::service::core::Core;
+use crate::service::inventory::Inventory;
 use crate::service::node::local_node_id;
+use crate::service::reconcile::compare;
 
 const HERE: &str = "20000000-0000-4000-8000-000000000001";
 const ELSEWHERE: &str = "20000000-0000-4000-8000-000000000002";
@@ -87,5 +91,25 @@ fn a_host_without_vms_of_ours_is_no_error() {
     let store = Store::in_memory().expect("memory does not fail");
     let report = rebuild(&libvirt, &store).expect("a fresh store and a host that answers");
     assert_eq!((report.node_id, report.vms.len(), report.skipped.len()), (None, 0, 1));
+    libvirt.close();
+}
+
+/// Without a rebuild the comparison takes in the same host, the two of one name among it.
+#[test]
+fn two_of_a_name_do_not_keep_the_comparison_from_ending() {
+    let (_directory, libvirt) = host(include_str!("../../../tests/golden/rebuild/host.xml"));
+    let libvirt = Arc::new(libvirt);
+    let store = Store::in_memory().expect("memory does not fail");
+    let inventory = Inventory::new(Arc::new(|_| crate::model::spec::VmSpec::default()));
+    let here = HERE.parse().expect("an id");
+    let core = Core::new(store.clone(), Arc::clone(&libvirt) as Arc<dyn Hypervisor>, inventory, here);
+    for round in 1..=2 {
+        compare(&core).expect("a comparison");
+        assert_eq!(store.verify(), Ok(()), "round {round}");
+        let vms = store.vm_all().expect("rows");
+        let ours = vms.iter().filter(|vm| vm.origin.is_managed()).map(|vm| vm.name.as_str());
+        assert_eq!(ours.collect::<Vec<_>>(), ["web-1", "web-2", "web-3"], "round {round}");
+        assert_eq!(vms.len(), 8);
+    }
     libvirt.close();
 }
