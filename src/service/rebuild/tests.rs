@@ -33,7 +33,7 @@ fn host(xml: &str) -> (tempfile::TempDir, Libvirt) {
         let _ = tell.send(notice);
     }));
     match told.recv_timeout(Duration::from_secs(20)).expect("the test driver answers") {
-        Notice::Connected => return (directory, libvirt),
+        Notice::Connected => (directory, libvirt),
         Notice::Disconnected(why) => panic!("the test driver is away: {why}"),
         other @ (Notice::LifeChanged(_)
         | Notice::DefinitionChanged(_)
