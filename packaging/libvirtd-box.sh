@@ -190,6 +190,8 @@ build_dev() {
     mount -t tmpfs -o mode=1777 shm "$dev/shm"
     if [ -e "$STATE/huge" ]; then mount -t hugetlbfs hugetlbfs "$dev/hugepages"; fi
     mount --rbind "$dev" /dev
+    # libvirt locks consoles by the names of their terminals, which are this box's own.
+    if [ -d /run/lock ]; then mount -t tmpfs -o mode=1777,size=1m lock /run/lock; fi
 }
 
 init_main() {

@@ -2,10 +2,13 @@
 //! in the README; imports run downwards only, and a test reads the `use` lines.
 #![allow(refining_impl_trait_internal, refining_impl_trait_reachable)]
 
+pub mod cli;
 pub mod config;
 pub mod host;
 pub mod http;
 pub mod hypervisor;
 pub mod model;
+pub mod rpc;
+pub mod server;
 pub mod service;
 pub mod store;

@@ -112,7 +112,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let nodes = Arc::new(
         NodeService::open(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&machine), data_dir).map_err(other)?,
     );
-    let (readiness, ready) = watch::channel(Readiness::NotReady("not compared with libvirt yet; try again in a moment".to_owned()));
+    let (readiness, ready) =
+        watch::channel(Readiness::NotReady("not compared with libvirt yet; try again in a moment".to_owned()));
     let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready.clone()));
     let stop = CancellationToken::new();
 
@@ -121,11 +122,12 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for listener in &listeners {
         addresses.push(listener.local_addr().map_err(other)?);
     }
-    let names = config
-        .hostnames
-        .iter()
-        .cloned()
-        .chain([machine.hostname(), format!("{}.local", machine.hostname()), crate::host::hostname(), machine.management_ip()]);
+    let names = config.hostnames.iter().cloned().chain([
+        machine.hostname(),
+        format!("{}.local", machine.hostname()),
+        crate::host::hostname(),
+        machine.management_ip(),
+    ]);
     let gate = Gate::new(names, addresses.iter().map(std::net::SocketAddr::port));
     let rpc = rpc::routes(RpcState {
         core: Arc::clone(&core),
@@ -134,7 +136,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         operations: Arc::clone(&operations),
         in_flight: Arc::new(InFlight::default()),
         stop: stop.clone(),
-    });
+    })
+    .map_err(ServeError::Other)?;
     let surface = Surface {
         rpc,
         ready: readyz(Arc::clone(&core), ready.clone()),
@@ -156,7 +159,13 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(Arc::clone(&core).keeper(stop.clone())),
         tokio::spawn(statistics::measure(Arc::clone(&core), stop.clone())),
         tokio::spawn(Arc::clone(&nodes).run(stop.clone())),
-        tokio::spawn(autostart::run(Arc::clone(&core), Arc::clone(&vms), ready, crate::host::boot_id(&HostRoot::default()), stop.clone())),
+        tokio::spawn(autostart::run(
+            Arc::clone(&core),
+            Arc::clone(&vms),
+            ready,
+            crate::host::boot_id(&HostRoot::default()),
+            stop.clone(),
+        )),
     ];
     if config.demo {
         tokio::spawn(demo::heartbeats(Arc::clone(&nodes), Arc::clone(&machine), stop.clone()));
@@ -192,11 +201,9 @@ fn open_store(dir: &Path) -> Result<Store, ServeError> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)
-                .map_err(|error| failed(format!("cannot be made: {error}; make it for this user, or choose another with --data-dir")))?;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+                failed(format!("cannot be made: {error}; make it for this user, or choose another with --data-dir"))
+            })?;
         }
         Err(error) => return Err(failed(error.to_string())),
     }

@@ -130,6 +130,7 @@ fn load(path: Option<PathBuf>, flags: Layer) -> Result<Config, ConfigError> {
             return Err(ConfigError { place: path.display().to_string(), problem: error.to_string() });
         }
     };
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Config::load(text.as_deref().map(|text| (path.as_path(), text)), environment, flags)
 }

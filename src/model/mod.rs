@@ -11,5 +11,6 @@ pub mod operation;
 pub mod spec;
 pub mod spec_diff;
 pub mod units;
+pub mod unoffered;
 pub mod validate;
 pub mod vm;

@@ -1,5 +1,5 @@
 //! `VmSpec`: what a VM is made of, as far as this version honours it. The wire declares more;
-//! `unhonoured` lists the paths that a request may not set yet. The truth of a defined VM's
+//! `unoffered` lists the paths that a request may not set yet. The truth of a defined VM's
 //! specification is libvirt's definition: this type is written to it and read from it.
 //!
 //! `Option` means "not asked for": the writer then chooses the default of the field (BEHAVIOUR
@@ -12,6 +12,8 @@ use super::units::{Gib, Mib};
 /// The whole specification of a VM.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VmSpec {
+    /// Machine type as the guest sees it (`pc-q35-7.2`). Empty in a request: the host's newest q35.
+    pub machine: String,
     pub cpu: Cpu,
     pub memory: Memory,
     pub disks: Vec<Disk>,

@@ -72,6 +72,9 @@ fn named(path: &str, device: &Value) -> String {
 }
 
 fn wire_path(path: &str) -> String {
+    if path == "machine" {
+        return "hardware_version".to_owned();
+    }
     let renamed = NAMES.iter().find(|(ours, _)| *ours == path).map_or(path, |(_, wire)| wire);
     format!("spec.{renamed}")
 }

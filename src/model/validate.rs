@@ -118,6 +118,16 @@ pub fn description(value: &str) -> Option<Violation> {
     text(value, "description", DESCRIPTION_MAX)
 }
 
+/// Seconds between the starts of two VMs at most.
+const START_DELAY_MAX_SEC: u32 = 3600;
+
+/// Seconds to wait after a VM's start before the next one's.
+#[must_use]
+pub fn start_delay(seconds: u32) -> Option<Violation> {
+    (seconds > START_DELAY_MAX_SEC)
+        .then(|| Violation::new("start_delay_sec", format!("must be 0-{START_DELAY_MAX_SEC}; {seconds} was sent")))
+}
+
 /// Why a node is disabled, for people.
 #[must_use]
 pub fn reason(value: &str) -> Option<Violation> {

@@ -157,7 +157,7 @@ pub struct VmRecord {
     pub guest_os: GuestOs,
     /// Volumes made for this VM.
     pub owned_volumes: Vec<VolumeRef>,
-    /// Guest-visible sizes of the disks by target, in bytes, as last seen.
+    /// Guest-visible sizes of the disks by path, in bytes, as last seen.
     pub disk_sizes: BTreeMap<String, u64>,
     /// Last persistent definition seen.
     pub definition: DefinitionText,

@@ -15,6 +15,7 @@ pub mod admission;
 pub mod autostart;
 pub mod conditions;
 pub mod core;
+pub mod demo;
 pub mod error;
 pub mod idempotency;
 pub mod inventory;

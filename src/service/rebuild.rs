@@ -5,14 +5,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::hypervisor::Hypervisor;
-use crate::model::definition::VmIdentity;
 use crate::model::id::{NodeId, ProjectId, VmId};
-use crate::model::spec::GuestOs;
-use crate::model::vm::{DescribedVm, ListedVm, Moment, Origin, VmRecord};
+use crate::model::vm::{DescribedVm, Moment, VmRecord};
 use crate::store::{NodeFilter, Store};
 
 use super::error::ServiceError;
-use super::node::keep_local_node_id_in;
+use super::node::keep_local_node_id;
+use super::reconcile::record_of;
 
 /// What was rebuilt and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,7 +87,7 @@ pub fn rebuild(hypervisor: &dyn Hypervisor, store: &Store) -> Result<Rebuilt, Se
     }
     store.commit(|tx| {
         if let Some(node) = report.node_id {
-            keep_local_node_id_in(tx, node)?;
+            keep_local_node_id(tx, node)?;
         }
         records.iter().try_for_each(|vm| tx.vm_create(vm)).map_err(ServiceError::from)
     })?;
@@ -102,35 +101,6 @@ fn most_named(nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
         *counts.entry(node).or_default() += 1;
     }
     counts.into_iter().max_by_key(|&(node, count)| (count, std::cmp::Reverse(node))).map(|(node, _)| node)
-}
-
-/// The record that a definition's metadata remembers. Its definition is put by whoever has read it.
-pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
-    VmRecord {
-        id: listed.id,
-        name: identity.name,
-        hypervisor_name: listed.hypervisor_name.clone(),
-        project_id: identity.project_id,
-        node_id: identity.node_id,
-        labels: identity.labels.into_iter().collect(),
-        description: identity.description,
-        origin: Origin::ControlPlane,
-        created_by: identity.created_by,
-        created_at: Moment(identity.created_at_us),
-        updated_at: now,
-        generation: identity.generation,
-        start_order: identity.start_order,
-        start_delay_sec: identity.start_delay_sec,
-        guest_os: GuestOs { family: identity.guest_os_family, variant: identity.guest_os_variant },
-        owned_volumes: identity.owned_volumes,
-        disk_sizes: BTreeMap::new(),
-        definition: crate::model::definition::DefinitionText::default(),
-        state: listed.state,
-        state_changed_at: now,
-        last_seen_at: now,
-        error_message: listed.reason.clone(),
-        lost_reason: String::new(),
-    }
 }
 
 #[cfg(test)]

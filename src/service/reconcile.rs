@@ -5,6 +5,7 @@
 //! Nothing that we did not make is ever deleted or redefined here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hypervisor::Notice;
+use crate::model::definition::VmIdentity;
 use crate::model::event::Severity;
 use crate::model::id::{DEFAULT_PROJECT, VmId};
 use crate::model::lifecycle::Seen;
+use crate::model::spec::GuestOs;
 use crate::model::spec_diff::spec_changes;
 use crate::model::vm::{DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
 use crate::store::StoreError;
@@ -24,12 +27,18 @@ use super::error::ServiceError;
 use super::inventory::{Edits, Picture, Vm};
 use super::node::NodeService;
 use super::operations::OperationService;
-use super::rebuild::record_of;
 use super::recover::recover;
 use super::vm::Readiness;
 
-/// The whole host is compared again this often, whatever was noticed.
-const SAFETY_NET: Duration = Duration::from_secs(60);
+/// The safety net: of some outside changes libvirt gives no notice (autostart, and definitions
+/// changed by anything but a whole new one). Every tick some definitions are read again,
+const NET_TICK: Duration = Duration::from_secs(1);
+/// each of them within this many ticks,
+const DEFINITIONS_WITHIN_TICKS: usize = 60;
+/// at least this many a tick, so that on a small host all are read within seconds,
+const DEFINITIONS_A_TICK: usize = 10;
+/// and the list of VMs is compared every so many ticks.
+const COMPARE_EVERY_TICKS: u32 = 4;
 
 /// What was noticed and not yet looked at.
 #[derive(Default)]
@@ -83,9 +92,10 @@ pub struct Reconciler {
 impl Reconciler {
     /// Run until `stop`.
     pub async fn run(self, mut notices: mpsc::UnboundedReceiver<Notice>, stop: CancellationToken) {
-        let mut net = tokio::time::interval(SAFETY_NET);
+        let mut net = tokio::time::interval(NET_TICK);
         net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        net.tick().await;
+        let mut ticks = 0_u32;
+        let mut read_up_to = None;
         let mut connected = false;
         loop {
             let mut noticed = Noticed::default();
@@ -94,7 +104,17 @@ impl Reconciler {
                     Some(notice) => noticed.add(notice),
                     None => return,
                 },
-                _ = net.tick() => noticed.connected = connected,
+                _ = net.tick(), if connected => {
+                    ticks = ticks.wrapping_add(1);
+                    noticed.reads = self.next_to_read(&mut read_up_to);
+                    if ticks.is_multiple_of(COMPARE_EVERY_TICKS) {
+                        let core = Arc::clone(&self.core);
+                        // Where libvirt goes away meanwhile, the next connection compares everything.
+                        if let Ok(Err(error)) = self.core.host(move || compare(&core)).await {
+                            tracing::debug!(%error, "the comparison with libvirt failed");
+                        }
+                    }
+                }
                 () = stop.cancelled() => return,
             }
             // An event storm is one look a VM.
@@ -118,6 +138,23 @@ impl Reconciler {
                 let _ = self.core.host(move || look_again(&core, &noticed.looks, &noticed.reads)).await;
             }
         }
+    }
+
+    /// The VMs whose definitions are read again at this tick: round and round, by id.
+    fn next_to_read(&self, read_up_to: &mut Option<VmId>) -> HashSet<VmId> {
+        let picture = self.core.inventory.picture();
+        let settled = |vm: &Vm| vm.operation.is_none() && vm.record.state != PowerState::Lost;
+        let count = picture.vms.len().div_ceil(DEFINITIONS_WITHIN_TICKS).max(DEFINITIONS_A_TICK);
+        let after = read_up_to.map_or(Bound::Unbounded, Bound::Excluded);
+        let next: Vec<VmId> = picture
+            .vms
+            .range((after, Bound::Unbounded))
+            .filter(|(_, vm)| settled(vm))
+            .map(|(id, _)| *id)
+            .take(count)
+            .collect();
+        *read_up_to = if next.len() < count { None } else { next.last().copied() };
+        next.into_iter().collect()
     }
 
     async fn disconnected(&self, why: String) {
@@ -179,9 +216,15 @@ impl Reconciler {
 /// Compare the whole host with the picture. Answers with the VMs whose definition should be read
 /// in the background.
 pub(super) fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
+    let earlier = core.inventory.picture();
     let listed = core.hypervisor.list()?;
     let present: HashMap<VmId, &ListedVm> = listed.iter().map(|vm| (vm.id, vm)).collect();
     let picture = core.inventory.picture();
+    if agrees(&picture, &listed, &present) {
+        return Ok(Vec::new());
+    }
+    // What changed after the list was asked for is known better than the list knows it.
+    let overtaken = |vm: &Vm| earlier.vms.get(&vm.record.id).is_none_or(|before| before.version != vm.version);
     let mut described = HashMap::new();
     for vm in &listed {
         // A VM without a known definition cannot be shown at all before it is read.
@@ -220,7 +263,9 @@ pub(super) fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
             };
             let before = picture.vms.get(&vm.id).map(|known| known.record.state);
             next.stale = false;
-            apply_listing(&mut next, vm, picture);
+            if !picture.vms.get(&vm.id).is_some_and(|known| overtaken(known)) {
+                apply_listing(&mut next, vm, picture);
+            }
             if before.is_some_and(|before| before != next.record.state) && next.operation.is_none() {
                 events.push(outside_event(core, &next));
             }
@@ -252,7 +297,7 @@ pub(super) fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
         }
         for vm in picture.vms.values().filter(|vm| !present.contains_key(&vm.record.id)) {
             // An operation in flight knows better where its VM is.
-            if vm.operation.is_none() {
+            if vm.operation.is_none() && !overtaken(vm) {
                 events.extend(absent(core, tx, edits, vm)?);
             }
         }
@@ -261,6 +306,26 @@ pub(super) fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
         }
         Ok(unread)
     })
+}
+
+/// Whether nothing has to be done, and so nothing is written.
+fn agrees(picture: &Picture, listed: &[ListedVm], present: &HashMap<VmId, &ListedVm>) -> bool {
+    picture.stale_since.is_none()
+        && listed.iter().all(|vm| {
+            picture.vms.get(&vm.id).is_some_and(|known| {
+                let mut seen = known.edit();
+                apply_listing(&mut seen, vm, picture);
+                !known.stale
+                    && !known.record.definition.0.is_empty()
+                    && seen.record.state == known.record.state
+                    && seen.record.hypervisor_name == known.record.hypervisor_name
+                    && seen.autostart == known.autostart
+                    && seen.lifetime == known.lifetime
+            })
+        })
+        && picture.vms.values().all(|vm| {
+            present.contains_key(&vm.record.id) || vm.record.state == PowerState::Lost || vm.operation.is_some()
+        })
 }
 
 /// What becomes of a VM that libvirt no longer has: ours is lost, the host's is gone.
@@ -360,6 +425,35 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
     vm
 }
 
+/// The record that a definition's metadata remembers.
+pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) -> VmRecord {
+    VmRecord {
+        id: listed.id,
+        name: identity.name,
+        hypervisor_name: listed.hypervisor_name.clone(),
+        project_id: identity.project_id,
+        node_id: identity.node_id,
+        labels: identity.labels.into_iter().collect(),
+        description: identity.description,
+        origin: Origin::ControlPlane,
+        created_by: identity.created_by,
+        created_at: Moment(identity.created_at_us),
+        updated_at: now,
+        generation: identity.generation,
+        start_order: identity.start_order,
+        start_delay_sec: identity.start_delay_sec,
+        guest_os: GuestOs { family: identity.guest_os_family, variant: identity.guest_os_variant },
+        owned_volumes: identity.owned_volumes,
+        disk_sizes: BTreeMap::new(),
+        definition: crate::model::definition::DefinitionText::default(),
+        state: listed.state,
+        state_changed_at: now,
+        last_seen_at: now,
+        error_message: listed.reason.clone(),
+        lost_reason: String::new(),
+    }
+}
+
 /// Whether no other VM of its project has this name.
 fn name_is_free(picture: &Picture, record: &VmRecord, name: &str) -> bool {
     !picture.vms.values().any(|other| {
@@ -438,6 +532,9 @@ fn outside_event(core: &Core, vm: &Vm) -> crate::model::event::Event {
     core.vm_event(vm.record.id, kind, message, severity, "host")
 }
 
+/// How often a look that was overtaken is repeated before it is believed.
+const LOOKS: u32 = 8;
+
 /// Look at these VMs again, and read the definitions of those. Blocks.
 pub(crate) fn look_again(core: &Core, looks: &HashSet<VmId>, reads: &HashSet<VmId>) {
     for &id in looks.union(reads) {
@@ -448,27 +545,55 @@ pub(crate) fn look_again(core: &Core, looks: &HashSet<VmId>, reads: &HashSet<VmI
     }
 }
 
-fn look_at(core: &Core, id: VmId, mut read: bool) -> Result<(), ServiceError> {
+/// One look. Where the VM changed in the picture meanwhile, the look may be from before that change:
+/// it is repeated.
+fn look_at(core: &Core, id: VmId, read: bool) -> Result<(), ServiceError> {
+    for _ in 1..LOOKS {
+        if look_once(core, id, read, Overtaken::Repeat)? {
+            return Ok(());
+        }
+    }
+    look_once(core, id, read, Overtaken::Believe).map(drop)
+}
+
+/// What becomes of a look at a VM that changed in the picture meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overtaken {
+    Repeat,
+    Believe,
+}
+
+/// Whether the look counted.
+fn look_once(core: &Core, id: VmId, mut read: bool, overtaken: Overtaken) -> Result<bool, ServiceError> {
+    let version = core.inventory.get(id).map(|vm| vm.version);
+    let counts =
+        |picture: &Picture| overtaken == Overtaken::Believe || picture.vms.get(&id).map(|vm| vm.version) == version;
     let Some(listed) = core.hypervisor.look(id)? else {
         core.sighted(id, Seen::Gone);
         return core.transact(|tx, picture, edits| {
+            if !counts(picture) {
+                return Ok(false);
+            }
             if let Some(vm) = picture.vms.get(&id)
                 && vm.operation.is_none()
                 && let Some(event) = absent(core, tx, edits, vm)?
             {
                 tx.event_append(&event)?;
             }
-            Ok(())
+            Ok(true)
         });
     };
     let known = core.inventory.get(id);
     read |= known.as_ref().is_none_or(|vm| vm.record.definition.0.is_empty());
     let description = if read { core.hypervisor.describe(id)? } else { None };
     let told = core.inventory.write(|picture, edits| {
+        if !counts(picture) {
+            return Err(());
+        }
         let (mut vm, before) = match (picture.vms.get(&id), &description) {
             (Some(known), _) => (known.edit(), Some(Arc::clone(known))),
             (None, Some(read)) => (found(core, picture, &listed, read.clone()), None),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         apply_listing(&mut vm, &listed, picture);
         if let (Some(_), Some(read)) = (&before, description) {
@@ -498,15 +623,18 @@ fn look_at(core: &Core, id: VmId, mut read: bool) -> Result<(), ServiceError> {
         if changed {
             edits.put(vm);
         }
-        Some((changed, event))
+        Ok(Some((changed, event)))
     });
+    let Ok(told) = told else {
+        return Ok(false);
+    };
     core.sighted(id, Seen::State(listed.state));
     if let Some((changed, event)) = told
         && (changed || event.is_some())
     {
         core.keep_later(changed.then_some(id), event);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Look at one VM again soon, in the background.

@@ -3,6 +3,9 @@
 //! a deadline. A failure shows what was expected and the server's log.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod console;
+pub mod testbed;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,7 +66,9 @@ impl Server {
     /// With these flags, and `data` as its data directory.
     pub async fn start(data: Option<&Path>, flags: &[&str]) -> Self {
         let mut arguments: Vec<String> =
-            ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"].map(str::to_owned).to_vec();
+            ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
+                .map(str::to_owned)
+                .to_vec();
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         if let Some(data) = data {
             arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
@@ -112,7 +117,12 @@ impl Server {
     }
 
     /// Where the server may be gone.
-    pub async fn try_call(&self, method: &str, body: &Value, headers: &[(&str, &str)]) -> Result<Answer, reqwest::Error> {
+    pub async fn try_call(
+        &self,
+        method: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, reqwest::Error> {
         let path = match method.split_once('/') {
             Some(_) => method.to_owned(),
             None if method.contains("Node") || method == "UpdateHeartbeat" || method == "UpdateLabels" => {
@@ -161,10 +171,8 @@ impl Server {
 
     /// Until the VM is in this state.
     pub async fn until_state(&self, id: &str, wanted: &str, within: Duration) {
-        self.until(&format!("VM {id} to be {wanted}"), within, async || {
-            (self.state(id).await == wanted).then_some(())
-        })
-        .await;
+        self.until(&format!("VM {id} to be {wanted}"), within, async || (self.state(id).await == wanted).then_some(()))
+            .await;
     }
 
     /// Until `look` finds something; a level, never an edge.

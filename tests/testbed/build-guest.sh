@@ -94,10 +94,26 @@ fetch() {
     (cd "$OUT/debs" && apt-get -q -o APT::Sandbox::User="$(id -un)" download "$name=${2}" >&2)
 }
 
-fetch_and_unpack() {
+fetch_all() {
+    local name version
+    while read -r name version; do
+        fetch "$name" "$version" || return 1
+    done < <(candidates "$KERNEL_PACKAGE" "${GUEST_PACKAGES[@]}")
+}
+
+# Package lists that have aged name versions that the mirror no longer has.
+fetch_what_there_is() {
+    if fetch_all; then return 0; fi
+    say "refreshing the package lists" >&2
+    apt_get update -qq >&2
+    KERNEL_PACKAGE=$(kernel_package)
+    KEY=$(cache_key)
+    fetch_all || fail "apt-get could not download the guest's packages." "see apt's message above; check the network and /etc/apt/sources.list."
+}
+
+unpack_all() {
     local name version deb
     while read -r name version; do
-        fetch "$name" "$version"
         deb=$(echo "$OUT/debs/${name}"_*.deb)
         dpkg-deb -x "$deb" "$DEBS"
     done < <(candidates "$KERNEL_PACKAGE" "${GUEST_PACKAGES[@]}")
@@ -361,7 +377,8 @@ build() {
     trap 'rm -rf "$WORK"' EXIT
     DEBS=$WORK/debs TREE=$WORK/tree
     mkdir -p "$DEBS" "$OUT/debs"
-    fetch_and_unpack
+    fetch_what_there_is
+    unpack_all
     KERNEL_VERSION=${KERNEL_PACKAGE#linux-image-}
     cp "$DEBS/boot/vmlinuz-$KERNEL_VERSION" "$WORK/vmlinuz"
     chmod 644 "$WORK/vmlinuz"

@@ -48,6 +48,7 @@ pub use drain::{DrainReport, StopVms};
 pub use heartbeat::{HEARTBEAT_INTERVAL, HeartbeatAnswer};
 pub use machine::{Machine, complete};
 pub use manage::Decommission;
+pub(super) use register::blank;
 pub use registry::{NodeChange, NodePicture};
 pub use this_machine::ThisMachine;
 pub use view::{NodeMetricsView, NodeView, Place};
@@ -71,17 +72,12 @@ pub fn local_node_id(store: &Store, host_uuid: Option<uuid::Uuid>) -> Result<Nod
         });
     }
     let id = host_uuid.filter(|id| !id.is_nil()).map_or_else(NodeId::random, NodeId);
-    keep_local_node_id(store, id)?;
+    store.commit(|tx| keep_local_node_id(tx, id))?;
     Ok(id)
 }
 
 /// Keep this host's id.
-pub(super) fn keep_local_node_id(store: &Store, id: NodeId) -> Result<(), ServiceError> {
-    store.commit(|tx| keep_local_node_id_in(tx, id))
-}
-
-/// Keep this host's id, among other things of one commit.
-pub(super) fn keep_local_node_id_in(tx: &mut Transaction<'_>, id: NodeId) -> Result<(), ServiceError> {
+pub(super) fn keep_local_node_id(tx: &mut Transaction<'_>, id: NodeId) -> Result<(), ServiceError> {
     Ok(tx.setting_put(NODE_ID, id.as_bytes())?)
 }
 

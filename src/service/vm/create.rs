@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::hypervisor::{Hypervisor, Undefine};
 use crate::model::definition::{NewVolume, VmDefinition, VmIdentity};
+use crate::model::event::Severity;
 use crate::model::id::{NodeId, VmId};
 use crate::model::lifecycle::Plan;
 use crate::model::operation::{Cancel, CreateIntent, Intent, Verb};
@@ -62,34 +63,39 @@ impl VmService {
         self.commit_create(caller, &running, vm.clone()).await?;
         let hold = Hold::new(running, Arc::clone(&self.operations));
 
-        let made = self.make(&hold, &intent).await;
-        let started = match &made {
-            Ok(_) if start_after => {
-                self.operations.progress(&hold, "starting", 90);
-                let known = self.get(id)?;
-                self.perform(&hold, Plan::Boot, &known, self.core.sightings()).await
-            }
-            Ok(_) | Err(_) => Ok(()),
-        };
-        let result = match (made, started) {
-            (Ok(described), Ok(())) => Ok(described),
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-        };
-        match result {
-            Ok(described) => {
-                let outcome = Outcome::info("vm.created", format!("VM \"{}\" was created", vm.name));
-                let answer = Self::finish(&self.core, &self.operations, &hold, id, Ok(outcome), move |vm| {
-                    created(vm, described);
-                })
-                .await;
-                self.afterwards(id);
-                answer
-            }
+        let described = match self.make(&hold, &intent).await {
+            Ok(described) => described,
             Err(error) => {
                 self.operations.progress(&hold, "removing what was made", 0);
-                self.unmake(&hold, &intent, error).await
+                return self.unmake(&hold, &intent, error).await;
             }
-        }
+        };
+        // What was asked to be made is made: a start that fails takes nothing of it away.
+        let started = if start_after {
+            self.operations.progress(&hold, "starting", 90);
+            let known = self.get(id)?;
+            Some(self.perform(&hold, Plan::Boot, &known, self.core.sightings()).await)
+        } else {
+            None
+        };
+        let outcome = match &started {
+            None => Outcome::info("vm.created", format!("VM \"{}\" was created", vm.name)),
+            Some(Ok(())) => Outcome::info("vm.created", format!("VM \"{}\" was created and started", vm.name)),
+            Some(Err(error)) => Outcome {
+                kind: "vm.created",
+                message: format!("VM \"{}\" was created, and did not start: {error}", vm.name),
+                severity: Severity::Error,
+            },
+        };
+        let answer = Self::finish(&self.core, &self.operations, &hold, id, Ok(outcome), move |vm| {
+            created(vm, described);
+            if let Some(Err(error)) = started {
+                vm.record.error_message = error.to_string();
+            }
+        })
+        .await;
+        self.afterwards(id);
+        answer
     }
 
     /// The node that was asked for must be this host: no other runs VMs from here.
@@ -100,10 +106,9 @@ impl VmService {
             Some(node) if node == here => Ok(here),
             Some(node) => {
                 self.nodes.get(node)?;
-                Err(ServiceError::Precondition {
-                    reason: "NOT_THIS_NODE",
-                    subject: node.to_string(),
-                    message: format!("VMs are created on this host alone ({here}); leave node_id out"),
+                Err(ServiceError::Unimplemented {
+                    field: "node_id".to_owned(),
+                    message: format!("VMs are created on this host alone ({here}); leave it out"),
                 })
             }
         }

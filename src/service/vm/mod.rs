@@ -26,6 +26,8 @@ use super::operations::OperationService;
 use super::paging;
 use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms};
 
+#[cfg(test)]
+pub(crate) use create::identity as identity_of;
 pub use power::Reboot;
 
 /// The steps that recovery repeats after a crash: the very ones of the use cases.
@@ -141,6 +143,25 @@ impl VmService {
             since: wanted.since,
             limit,
         })?)
+    }
+
+    /// As [`events`](Self::events), of one VM. Blocks.
+    ///
+    /// # Errors
+    /// As there; `NotFound` for a VM that never was.
+    pub fn events_of(
+        &self,
+        id: VmId,
+        wanted: &ListEvents,
+    ) -> Result<Vec<crate::model::event::SequencedEvent>, ServiceError> {
+        let found = self.events(wanted)?;
+        if found.is_empty() && self.core.inventory.get(id).is_none() {
+            let any = ListEvents { resource_id: Some(id.to_string()), limit: 1, ..ListEvents::default() };
+            if self.events(&any)?.is_empty() {
+                return Err(ServiceError::no_vm(id));
+            }
+        }
+        Ok(found)
     }
 
     /// VMs of a project in the picture.

@@ -316,7 +316,10 @@ impl VmService {
             } else {
                 tokio::select! {
                     heard = sightings.recv() => match heard {
-                        Ok((seen_id, seen)) if seen_id == id => Some(seen),
+                        Ok((seen_id, Seen::Rebooted)) if seen_id == id => Some(Seen::Rebooted),
+                        // Another's look may be from before this verb began: only a look of our own
+                        // says how things stand.
+                        Ok((seen_id, Seen::State(_) | Seen::Gone)) if seen_id == id => { look_now = true; None }
                         Ok(_) => None,
                         Err(RecvError::Lagged(_)) => { look_now = true; None }
                         Err(RecvError::Closed) => {

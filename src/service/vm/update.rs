@@ -45,8 +45,11 @@ impl VmService {
         if let Some(labels) = &wanted.labels {
             violations.extend(validate::labels(labels));
         }
+        if let Some(seconds) = wanted.start_delay_sec.flatten() {
+            violations.extend(validate::start_delay(seconds));
+        }
         if let Some(spec) = &spec {
-            violations.extend(validate::spec(spec, "spec"));
+            violations.extend(validate::spec_change(&self.core.inventory.spec(&vm), spec, "spec"));
         }
         if !violations.is_empty() {
             return Err(ServiceError::Invalid(violations));
@@ -244,7 +247,7 @@ fn merged(old: &VmSpec, new: &VmSpec, parts: &[SpecPart]) -> VmSpec {
     let mut spec = old.clone();
     for part in parts {
         match part {
-            SpecPart::Whole => spec = new.clone(),
+            SpecPart::Whole => spec = VmSpec { machine: old.machine.clone(), ..new.clone() },
             SpecPart::Cpu => spec.cpu = new.cpu.clone(),
             SpecPart::CpuCores => spec.cpu.cores = new.cpu.cores,
             SpecPart::Memory => spec.memory = new.memory.clone(),

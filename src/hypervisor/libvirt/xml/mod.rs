@@ -4,6 +4,7 @@
 pub mod caps;
 mod devices;
 pub mod edit;
+mod host_file;
 pub mod metadata;
 pub mod read;
 pub mod storage;
@@ -12,6 +13,7 @@ pub mod write;
 
 pub use caps::{Driver, HostProfile};
 pub use edit::edit_domain;
+pub use host_file::HostFile;
 pub use metadata::{METADATA_PREFIX, METADATA_URI, read_metadata, write_metadata};
 pub use read::{ReadDomain, read_domain};
 pub use write::write_domain;

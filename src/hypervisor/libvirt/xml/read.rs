@@ -46,7 +46,9 @@ pub(super) fn read_tree(domain: &Element) -> Result<ReadDomain, HypervisorError>
     let identity = metadata::read_in(domain);
     let nothing = Element::new("devices");
     let devices = domain.child("devices").unwrap_or(&nothing);
+    let machine = domain.child("os").and_then(|os| os.child("type")).and_then(|kind| kind.get("machine"));
     let spec = VmSpec {
+        machine: machine.unwrap_or_default().to_owned(),
         cpu: cpu(domain),
         memory: memory(domain, devices),
         disks: disks(devices, "disk").map(disk).collect(),

@@ -45,14 +45,17 @@ pub fn write_volume(volume: &NewVolume) -> Result<String, HypervisorError> {
 /// # Errors
 /// `Refused` where it cannot be read.
 pub fn read_volume(pool: &str, text: &str) -> Result<VolumeFacts, HypervisorError> {
-    let volume = Element::parse(text)?;
+    Ok(volume_of(pool, &Element::parse(text)?))
+}
+
+pub(super) fn volume_of(pool: &str, volume: &Element) -> VolumeFacts {
     let bytes = |name: &str| volume.text_of(name).parse().unwrap_or(0);
     let format = match volume.at(&["target", "format"]).map(|format| format.get_or_empty("type")) {
         Some("qcow2") => Some(DiskFormat::Qcow2),
         Some("raw") => Some(DiskFormat::Raw),
         Some(_) | None => None,
     };
-    Ok(VolumeFacts {
+    VolumeFacts {
         at: VolumeRef { pool: pool.to_owned(), volume: volume.text_of("name") },
         path: volume.child("target").map(|target| target.text_of("path")).unwrap_or_default(),
         capacity_bytes: bytes("capacity"),
@@ -62,7 +65,7 @@ pub fn read_volume(pool: &str, text: &str) -> Result<VolumeFacts, HypervisorErro
             .child("backingStore")
             .map(|backing| backing.text_of("path"))
             .filter(|path| !path.is_empty()),
-    })
+    }
 }
 
 /// A pool that is a directory.

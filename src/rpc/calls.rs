@@ -1,0 +1,108 @@
+//! What every call has in common: who asks, and that what changes something is done once and to
+//! its end, whether or not its client waits.
+
+use std::sync::Arc;
+
+use buffa::Message;
+use connectrpc::{ConnectError, RequestContext};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use crate::service::error::ServiceError;
+use crate::service::idempotency::Told;
+use crate::service::requests::{Caller, IdempotencyKey};
+
+use super::{RpcState, error};
+
+/// Characters of an idempotency key at most.
+const KEY_MAX: usize = 255;
+
+/// The id that the log lines of this request carry.
+pub(super) fn request_id(ctx: &RequestContext) -> &str {
+    ctx.headers().get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A failure, as its caller is told.
+pub(super) fn refused(ctx: &RequestContext) -> impl Fn(ServiceError) -> ConnectError + use<'_> {
+    |failure| error::connect(&failure, request_id(ctx))
+}
+
+fn caller(ctx: &RequestContext, request: &impl Serialize) -> Result<Caller, ServiceError> {
+    // Until there are users, who can reach the port is the administrator.
+    let user = "api".to_owned();
+    let idempotency = match ctx.headers().get("idempotency-key") {
+        None => None,
+        Some(key) => Some(idempotency(ctx, &user, key.as_bytes(), request)?),
+    };
+    Ok(Caller { user, request_id: request_id(ctx).to_owned(), idempotency })
+}
+
+fn idempotency(
+    ctx: &RequestContext,
+    user: &str,
+    key: &[u8],
+    request: &impl Serialize,
+) -> Result<IdempotencyKey, ServiceError> {
+    if key.is_empty() || key.len() > KEY_MAX || !key.iter().all(u8::is_ascii_graphic) {
+        return Err(ServiceError::invalid(
+            "Idempotency-Key",
+            format!("must be 1-{KEY_MAX} visible ASCII characters; {} bytes were sent", key.len()),
+        ));
+    }
+    // By value, so that a retry in another codec or another order of keys is the same request.
+    let body = serde_json::to_value(request)
+        .map_err(|why| ServiceError::Internal(format!("the request cannot be written as JSON: {why}")))?;
+    let mut name = Sha256::new();
+    for part in [user.as_bytes(), ctx.path().unwrap_or_default().as_bytes(), key] {
+        name.update((part.len() as u64).to_le_bytes());
+        name.update(part);
+    }
+    Ok(IdempotencyKey { key: name.finalize().into(), body: Sha256::digest(body.to_string().as_bytes()).into() })
+}
+
+/// A change: `work` runs in a task of its own and once a key, `answer` writes what came of it, and
+/// `reread` finds the answer to a request whose first answer was lost with the process.
+pub(super) async fn change<R, A, W, F, Fut>(
+    state: &RpcState,
+    ctx: &RequestContext,
+    request: &R,
+    work: F,
+    answer: fn(&RpcState, &A) -> W,
+    reread: fn(&RpcState, &str) -> Result<A, ServiceError>,
+) -> Result<W, ConnectError>
+where
+    R: Serialize,
+    A: Send + Sync + 'static,
+    W: Message + Send + 'static,
+    F: FnOnce(RpcState, Caller) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<A, ServiceError>> + Send + 'static,
+{
+    let caller = caller(ctx, request).map_err(refused(ctx))?;
+    let task = tokio::spawn({
+        let state = state.clone();
+        async move {
+            let key = caller.idempotency;
+            let once = Arc::clone(&state.in_flight);
+            let core = Arc::clone(&state.core);
+            let bytes = |done: &A| answer(&state, done).encode_to_vec();
+            match once.once(&core, key, work(state.clone(), caller), bytes).await? {
+                Told::Fresh(done) => Ok(Ok(answer(&state, &done))),
+                Told::Again(bytes) => W::decode_from_slice(&bytes)
+                    .map(Ok)
+                    .map_err(|why| ServiceError::Internal(format!("a kept answer cannot be read: {why}"))),
+                Told::Done { resource_id } => {
+                    let done = reread(&state, resource_id.as_deref().unwrap_or_default())?;
+                    Ok(Ok(answer(&state, &done)))
+                }
+                Told::Refused { code, message } => Ok(Err(error::again(&code, message))),
+            }
+        }
+        .in_current_span()
+    });
+    match task.await {
+        Ok(Ok(told)) => told,
+        Ok(Err(failure)) => Err(refused(ctx)(failure)),
+        Err(lost) => Err(refused(ctx)(ServiceError::Internal(format!("the task of the request ended: {lost}")))),
+    }
+}

@@ -1,0 +1,160 @@
+//! The one map from our errors to Connect's codes, with typed details beside every message, so
+//! that no client parses text.
+
+use buffa::Message;
+use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
+use quantixkvm_proto::google::rpc as details;
+
+use crate::service::error::{ErrorKind, ServiceError};
+
+/// Who defines the constants of `ErrorInfo`.
+const DOMAIN: &str = "quantixkvm";
+
+fn code(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::InvalidArgument => ErrorCode::InvalidArgument,
+        ErrorKind::NotFound => ErrorCode::NotFound,
+        ErrorKind::AlreadyExists => ErrorCode::AlreadyExists,
+        ErrorKind::FailedPrecondition => ErrorCode::FailedPrecondition,
+        ErrorKind::Aborted => ErrorCode::Aborted,
+        ErrorKind::ResourceExhausted => ErrorCode::ResourceExhausted,
+        ErrorKind::Unavailable => ErrorCode::Unavailable,
+        ErrorKind::Unimplemented => ErrorCode::Unimplemented,
+        ErrorKind::DeadlineExceeded => ErrorCode::DeadlineExceeded,
+        ErrorKind::Canceled => ErrorCode::Canceled,
+        ErrorKind::Internal => ErrorCode::Internal,
+    }
+}
+
+fn detail(name: &str, message: &impl Message) -> ErrorDetail {
+    ErrorDetail::from_message(format!("google.rpc.{name}"), message)
+}
+
+fn info(reason: &str, facts: &[(&str, &str)]) -> ErrorDetail {
+    let message = details::ErrorInfo {
+        reason: reason.to_owned(),
+        domain: DOMAIN.to_owned(),
+        metadata: facts
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..Default::default()
+    };
+    detail("ErrorInfo", &message)
+}
+
+/// What a client is told. The cause of an internal error goes to the log alone, under the
+/// request's id.
+pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
+    let code = code(error.kind());
+    let sentence = match error {
+        ServiceError::Internal(cause) => {
+            tracing::error!(%cause, "internal error");
+            format!("internal error; the log holds its cause under request id {request_id}")
+        }
+        told => told.to_string(),
+    };
+    let found = match error {
+        ServiceError::Invalid(violations) => {
+            let field_violations = violations
+                .iter()
+                .map(|violation| details::bad_request::FieldViolation {
+                    field: violation.field.clone(),
+                    description: violation.description.clone(),
+                    ..Default::default()
+                })
+                .collect();
+            vec![detail("BadRequest", &details::BadRequest { field_violations, ..Default::default() })]
+        }
+        ServiceError::NotFound { what, id } => vec![detail(
+            "ResourceInfo",
+            &details::ResourceInfo {
+                resource_type: what.to_lowercase(),
+                resource_name: id.clone(),
+                description: sentence.clone(),
+                ..Default::default()
+            },
+        )],
+        ServiceError::Precondition { reason, subject, message } => {
+            let violation = details::precondition_failure::Violation {
+                r#type: (*reason).to_owned(),
+                subject: subject.clone(),
+                description: message.clone(),
+                ..Default::default()
+            };
+            vec![
+                info(reason, &[("subject", subject)]),
+                detail(
+                    "PreconditionFailure",
+                    &details::PreconditionFailure { violations: vec![violation], ..Default::default() },
+                ),
+            ]
+        }
+        ServiceError::Busy { operation, .. } => {
+            let retry = details::RetryInfo {
+                retry_delay: buffa_types::google::protobuf::Duration { seconds: 1, ..Default::default() }.into(),
+                ..Default::default()
+            };
+            vec![info("BUSY", &[("operation_id", &operation.to_string())]), detail("RetryInfo", &retry)]
+        }
+        ServiceError::Stale(_) => vec![info("STALE_RESOURCE_VERSION", &[])],
+        ServiceError::Exhausted(message) => {
+            let violation = details::quota_failure::Violation { description: message.clone(), ..Default::default() };
+            vec![detail("QuotaFailure", &details::QuotaFailure { violations: vec![violation], ..Default::default() })]
+        }
+        ServiceError::Unimplemented { field, .. } => vec![info("NOT_OFFERED", &[("field", field)])],
+        ServiceError::Internal(_) => vec![detail(
+            "RequestInfo",
+            &details::RequestInfo { request_id: request_id.to_owned(), ..Default::default() },
+        )],
+        ServiceError::AlreadyExists(_)
+        | ServiceError::Unavailable(_)
+        | ServiceError::DeadlineExceeded(_)
+        | ServiceError::Cancelled(_) => Vec::new(),
+    };
+    found.into_iter().fold(ConnectError::new(code, sentence), ConnectError::with_detail)
+}
+
+/// What a client was told the first time, by the word of its code.
+pub(super) fn again(code: &str, message: String) -> ConnectError {
+    let code = serde_json::from_value(serde_json::Value::String(code.to_owned())).unwrap_or(ErrorCode::Unknown);
+    ConnectError::new(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::validate::Violation;
+
+    #[test]
+    fn every_situation_has_its_code_under_its_own_word() {
+        let situations = [
+            ServiceError::Invalid(vec![Violation::new("name", "is required")]),
+            ServiceError::no_vm("x"),
+            ServiceError::AlreadyExists("x".to_owned()),
+            ServiceError::Precondition { reason: "WRONG_STATE", subject: String::new(), message: String::new() },
+            ServiceError::Busy { operation: crate::model::id::OperationId::now(), message: String::new() },
+            ServiceError::Stale(String::new()),
+            ServiceError::Exhausted(String::new()),
+            ServiceError::Unavailable(String::new()),
+            ServiceError::Unimplemented { field: String::new(), message: String::new() },
+            ServiceError::DeadlineExceeded(String::new()),
+            ServiceError::Cancelled(String::new()),
+            ServiceError::Internal(String::new()),
+        ];
+        for situation in situations {
+            let word = situation.kind().word();
+            let told = connect(&situation, "r-1");
+            assert_eq!(told.code.as_str(), word);
+            assert_eq!(again(word, String::new()).code, told.code, "{word} is not read back");
+        }
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_is_not_told() {
+        let told = connect(&ServiceError::Internal("the password is hunter2".to_owned()), "r-7");
+        let message = told.message.unwrap_or_default();
+        assert!(message.contains("r-7") && !message.contains("hunter2"), "{message}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The contract's services. Thin: a request is read into what the service room understands, the
+//! answer is written back. No rule about a VM or a node is here.
+//!
+//! ```text
+//! request ──► *_in (read, every mistake at once) ──► service ──► *_out / rows ──► answer
+//!                └─ unoffered: what is declared and not honoured yet      error: the one map to codes
+//! ```
+//!
+//! A handler's future is dropped when its client goes away; what changes something therefore runs
+//! in a task of its own (`calls`), on which the handler only waits.
+
+mod calls;
+mod enums;
+mod error;
+mod node;
+mod node_in;
+mod node_out;
+mod operation;
+mod read;
+mod rows;
+mod spec_in;
+mod spec_out;
+mod unoffered;
+mod vm;
+mod vm_in;
+mod vm_out;
+mod watch;
+
+use std::sync::Arc;
+
+use connectrpc::Router;
+use connectrpc_health::StaticChecker;
+use connectrpc_reflection::Reflector;
+use quantixkvm_proto::Quantixkvm::compute::v1::{
+    NODE_SERVICE_SERVICE_NAME, NodeServiceExt as _, VM_SERVICE_SERVICE_NAME, VmServiceExt as _,
+};
+use quantixkvm_proto::Quantixkvm::operation::v1::{OPERATION_SERVICE_SERVICE_NAME, OperationServiceExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::service::core::Core;
+use crate::service::idempotency::InFlight;
+use crate::service::node::NodeService;
+use crate::service::operations::OperationService;
+use crate::service::vm::VmService;
+
+/// What the services stand on.
+#[derive(Clone)]
+pub struct RpcState {
+    pub core: Arc<Core>,
+    pub vms: Arc<VmService>,
+    pub nodes: Arc<NodeService>,
+    pub operations: Arc<OperationService>,
+    pub in_flight: Arc<InFlight>,
+    /// Cancelled when the server stops: open streams end.
+    pub stop: CancellationToken,
+}
+
+/// Every service of the contract, with server reflection and gRPC health.
+///
+/// # Errors
+/// Where the contract's own description cannot be read, which a build that passed its tests
+/// excludes.
+pub fn routes(state: RpcState) -> Result<Router, String> {
+    let services = [VM_SERVICE_SERVICE_NAME, NODE_SERVICE_SERVICE_NAME, OPERATION_SERVICE_SERVICE_NAME];
+    let router = Arc::new(vm::Vms(state.clone())).register(Router::new());
+    let router = Arc::new(node::Nodes(state.clone())).register(router);
+    let router = Arc::new(operation::Operations(state)).register(router);
+    let (router, _): (Router, Arc<StaticChecker>) = connectrpc_health::install_static(router, services);
+    let reflector = Reflector::from_descriptor_set_bytes(quantixkvm_proto::FILE_DESCRIPTOR_SET)
+        .map_err(|error| format!("the contract's description: {error}"))?;
+    Ok(connectrpc_reflection::install(router, reflector))
+}

@@ -1,0 +1,266 @@
+//! `VMService`.
+
+use std::sync::Arc;
+
+use buffa_types::google::protobuf::Empty;
+use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use futures::StreamExt as _;
+use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
+use serde::Serialize;
+
+use crate::model::id::VmId;
+use crate::service::error::ServiceError;
+use crate::service::inventory::{Change, Vm};
+use crate::service::requests::Caller;
+use crate::service::vm::{Reboot, matches};
+
+use super::calls::{change, refused};
+use super::rows::{Row, RowFrame, Rows};
+use super::watch::{self, Kind, Told, Watched};
+use super::{RpcState, vm_in, vm_out};
+
+pub(super) struct Vms(pub RpcState);
+
+fn told(change: Change) -> (VmId, Told<Vm>) {
+    match change {
+        Change::Added(vm) | Change::Modified(vm) => (vm.record.id, Told::Is(vm)),
+        Change::Deleted(vm, _) => (vm.record.id, Told::Gone(vm)),
+    }
+}
+
+fn message(state: &RpcState, vm: &Arc<Vm>) -> wire::VirtualMachine {
+    Row::new(&state.core, Arc::clone(vm)).message()
+}
+
+fn reread(state: &RpcState, id: &str) -> Result<Arc<Vm>, ServiceError> {
+    let Ok(id) = id.parse() else {
+        return Err(ServiceError::Unavailable(
+            "it was done, and its answer was lost with a restart; read the VM".to_owned(),
+        ));
+    };
+    state.vms.get(id)
+}
+
+impl Vms {
+    /// A verb of one VM that answers the VM.
+    async fn verb<R, F, Fut>(&self, ctx: &RequestContext, request: &R, work: F) -> ServiceResult<wire::VirtualMachine>
+    where
+        R: Serialize,
+        F: FnOnce(RpcState, Caller) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Arc<Vm>, ServiceError>> + Send + 'static,
+    {
+        Ok(change(&self.0, ctx, request, work, message, reread).await?.into())
+    }
+}
+
+impl wire::VmService for Vms {
+    async fn create_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::CreateVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let wanted = vm_in::create(&request).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, |state, caller| async move { state.vms.create(&caller, wanted).await }).await
+    }
+
+    async fn get_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::GetVMRequest>,
+    ) -> ServiceResult<impl Encodable<wire::VirtualMachine> + Send + use<>> {
+        let vm = vm_in::id(request.id).and_then(|id| self.0.vms.get(id)).map_err(refused(&ctx))?;
+        Response::ok(Row::new(&self.0.core, vm))
+    }
+
+    async fn list_v_ms(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::ListVMsRequest>,
+    ) -> ServiceResult<impl Encodable<wire::ListVMsResponse> + Send + use<>> {
+        let page = vm_in::list(&request.to_owned_message())
+            .and_then(|wanted| self.0.vms.list(&wanted))
+            .map_err(refused(&ctx))?;
+        Response::ok(Rows::new(&self.0.core, page))
+    }
+
+    async fn update_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::UpdateVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let read = vm_in::id(&request.id).and_then(|id| {
+            let present = self.0.core.inventory.spec(&*self.0.vms.get(id)?);
+            Ok((id, vm_in::update(&request, &present)?))
+        });
+        let (id, wanted) = read.map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.update(&caller, id, wanted).await }).await
+    }
+
+    async fn delete_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::DeleteVMRequest>,
+    ) -> ServiceResult<Empty> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let how = vm_in::delete(&request);
+        let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };
+        let answer: Result<Empty, ConnectError> =
+            change(&self.0, &ctx, &request, work, |_, ()| Empty::default(), |_, _| Ok(())).await;
+        Ok(answer?.into())
+    }
+
+    async fn start_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::StartVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.start(&caller, id).await }).await
+    }
+
+    async fn stop_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::StopVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let how = vm_in::stop(&request);
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.stop(&caller, id, how).await }).await
+    }
+
+    async fn reboot_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::RebootVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let how = if request.force { Reboot::Reset } else { Reboot::Graceful };
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.reboot(&caller, id, how).await }).await
+    }
+
+    async fn pause_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::PauseVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.pause(&caller, id).await }).await
+    }
+
+    async fn resume_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::ResumeVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.resume(&caller, id).await }).await
+    }
+
+    async fn suspend_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::SuspendVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.suspend(&caller, id).await }).await
+    }
+
+    async fn adopt_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::AdoptVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let read = vm_in::id(&request.id).and_then(|id| Ok((id, vm_in::project(&request.project_id)?)));
+        let (id, project) = read.map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.adopt(&caller, id, project).await }).await
+    }
+
+    async fn redefine_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::RedefineVMRequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        let request = request.to_owned_message();
+        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.redefine(&caller, id).await }).await
+    }
+
+    async fn list_vm_events(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::ListVMEventsRequest>,
+    ) -> ServiceResult<wire::ListVMEventsResponse> {
+        let request = request.to_owned_message();
+        let (id, wanted) = vm_in::events(&request).map_err(refused(&ctx))?;
+        let vms = Arc::clone(&self.0.vms);
+        let found = crate::service::core::blocking(move || vms.events_of(id, &wanted)).await.map_err(refused(&ctx))?;
+        let events = found.iter().map(vm_out::event).collect();
+        Response::ok(wire::ListVMEventsResponse { events, ..Default::default() })
+    }
+
+    async fn watch_vm(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::WatchVMRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<wire::VirtualMachine> + Send + use<>>> {
+        let id = vm_in::vm_id(request.vm_id).map_err(refused(&ctx))?;
+        let (picture, changes) = self.0.core.inventory.watch();
+        let first = picture.vms.get(&id).cloned().ok_or_else(|| refused(&ctx)(ServiceError::no_vm(id)))?;
+        let core = Arc::clone(&self.0.core);
+        let watched = Watched {
+            present: vec![(id, first)],
+            changes,
+            read: told,
+            wants: Box::new(move |vm| vm.record.id == id),
+            stop: self.0.stop.clone(),
+        };
+        let gone = refused(&ctx)(ServiceError::no_vm(id));
+        let rows = watch::stream(watched).filter_map(move |frame| {
+            let row = match frame {
+                Err(error) => Some(Err(error)),
+                Ok(frame) => match (frame.kind, frame.item) {
+                    (Kind::Added | Kind::Modified, Some(vm)) => Some(Ok(Row::new(&core, vm))),
+                    (Kind::Deleted, _) => Some(Err(gone.clone())),
+                    (Kind::Resync, _) => {
+                        Some(Err(ConnectError::resource_exhausted("this reader fell too far behind; call again")))
+                    }
+                    (Kind::Heartbeat, _) => core.inventory.get(id).map(|vm| Ok(Row::new(&core, vm))),
+                    (Kind::Added | Kind::Modified | Kind::Synced, _) => None,
+                },
+            };
+            std::future::ready(row)
+        });
+        Response::stream_ok(rows)
+    }
+
+    async fn watch_v_ms(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::WatchVMsRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<wire::VMUpdate> + Send + use<>>> {
+        let wanted = vm_in::watch(&request.to_owned_message()).map_err(refused(&ctx))?;
+        let (picture, changes) = self.0.core.inventory.watch();
+        let core = Arc::clone(&self.0.core);
+        let present =
+            picture.vms.iter().filter(|(_, vm)| matches(&wanted, vm)).map(|(id, vm)| (*id, Arc::clone(vm))).collect();
+        let watched = Watched {
+            present,
+            changes,
+            read: told,
+            wants: Box::new(move |vm| matches(&wanted, vm)),
+            stop: self.0.stop.clone(),
+        };
+        let frames = watch::stream(watched).map(move |frame| frame.map(|frame| RowFrame::new(&core, frame)));
+        Response::stream_ok(frames)
+    }
+}

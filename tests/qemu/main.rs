@@ -1,0 +1,8 @@
+//! The whole program and real guests on QEMU, emulated, under a libvirtd of each test's own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod life;
+mod outside;
+mod trouble;
