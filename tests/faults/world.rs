@@ -12,7 +12,7 @@ use quantixkvm::model::operation::OperationState;
 use quantixkvm::model::spec::{Cpu, Disk, Memory, VmSpec};
 use quantixkvm::model::units::{Gib, Mib};
 use quantixkvm::service::core::{Core, LinkState};
-use quantixkvm::service::demo::Demo;
+use quantixkvm::service::demo::{Demo, DemoMachine};
 use quantixkvm::service::inventory::{Inventory, ReadSpec, Vm};
 use quantixkvm::service::node::{Machine, NodeService, ThisMachine, local_node_id};
 use quantixkvm::service::operations::OperationService;
@@ -33,6 +33,12 @@ pub struct World {
     pub real: Arc<dyn Hypervisor>,
     pub store: Store,
     _file: Demo,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.faulty.end();
+    }
 }
 
 impl World {
@@ -70,7 +76,7 @@ impl World {
         });
         let operations = Arc::new(OperationService::new(Arc::clone(&core)));
         operations.reclaim().expect("the store answers");
-        let machine: Arc<dyn Machine> = Arc::new(ThisMachine::new("/".into()));
+        let machine: Arc<dyn Machine> = Arc::new(DemoMachine::new(ThisMachine::new("/".into())));
         let nodes = Arc::new(
             NodeService::open(Arc::clone(&core), Arc::clone(&operations), machine, None).expect("the store answers"),
         );

@@ -52,6 +52,7 @@ pub struct Faulty {
     log: Mutex<Vec<&'static str>>,
     killed: tokio::sync::watch::Sender<bool>,
     sink: Mutex<Option<Sink>>,
+    ended: std::sync::atomic::AtomicBool,
 }
 
 impl Faulty {
@@ -63,6 +64,7 @@ impl Faulty {
             log: Mutex::default(),
             killed: tokio::sync::watch::channel(false).0,
             sink: Mutex::default(),
+            ended: std::sync::atomic::AtomicBool::new(false),
         });
         let told = Arc::downgrade(&faulty);
         faulty.inner.run(Box::new(move |notice| {
@@ -98,6 +100,11 @@ impl Faulty {
         sink(Notice::Connected);
     }
 
+    /// Threads that died in here may go.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
     pub fn deafen(&self) {
         *self.sink.lock().expect("the sink") = None;
     }
@@ -105,9 +112,10 @@ impl Faulty {
     /// A thread of a process that is dead does nothing any more.
     fn die(&self) -> ! {
         self.killed.send_replace(true);
-        loop {
-            std::thread::park();
+        while !self.ended.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        std::panic::panic_any("the test has ended, and its dead threads with it");
     }
 
     fn effect<T>(&self, name: &'static str, act: impl Fn(&dyn Hypervisor) -> Result<T>) -> Result<T> {
