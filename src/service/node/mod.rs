@@ -39,10 +39,11 @@ use crate::store::{EventFilter, Store, Transaction};
 use super::admission::{self, Capacity, Promised};
 use super::core::{Core, blocking};
 use super::error::ServiceError;
+use super::idempotency::begun;
 use super::inventory::Vm;
 use super::operations::OperationService;
 use super::paging;
-use super::requests::{ListNodes, Page};
+use super::requests::{IdempotencyKey, ListNodes, Page};
 
 pub use drain::{DrainReport, StopVms};
 pub use heartbeat::{HEARTBEAT_INTERVAL, HeartbeatAnswer};
@@ -277,16 +278,18 @@ impl NodeService {
     async fn change(
         self: &Arc<Self>,
         id: NodeId,
+        key: Option<IdempotencyKey>,
         edit: impl FnOnce(&mut NodeView) -> Result<Option<Event>, ServiceError> + Send + 'static,
     ) -> Result<Arc<NodeView>, ServiceError> {
         let service = Arc::clone(self);
-        blocking(move || service.change_now(id, edit)).await
+        blocking(move || service.change_now(id, key, edit)).await
     }
 
     /// As [`change`](Self::change). Blocks.
     fn change_now(
         &self,
         id: NodeId,
+        key: Option<IdempotencyKey>,
         edit: impl FnOnce(&mut NodeView) -> Result<Option<Event>, ServiceError>,
     ) -> Result<Arc<NodeView>, ServiceError> {
         self.registry.commit_with(|now, edits| {
@@ -299,6 +302,7 @@ impl NodeService {
             next.record.updated_at = Moment::now();
             self.core.store.commit(|tx| {
                 tx.node_update(&next.record)?;
+                begun(tx, key)?;
                 if let Some(event) = &event {
                     tx.event_append(event)?;
                 }
