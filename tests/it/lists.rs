@@ -133,13 +133,9 @@ async fn a_token_survives_what_comes_and_goes_and_is_good_for_its_own_list_alone
         json!({ "pageToken": after_b, "orderBy": "name desc" }),
         json!({ "pageToken": after_b, "labels": { "team": "a" } }),
         json!({ "pageToken": after_b, "states": ["RUNNING"] }),
-        json!({ "pageToken": format!("{after_b}A") }),
     ] {
-        let answer = server.call("ListVMs", wrong.clone()).await;
-        assert!(
-            answer.code() == "invalid_argument" || wrong["pageToken"] == format!("{after_b}A"),
-            "{wrong}: {answer:?}"
-        );
+        let message = server.refused("ListVMs", wrong, "invalid_argument").await;
+        assert!(message.starts_with("page_token: "), "{message}");
     }
     let foreign = token(&server.ok("ListNodes", json!({ "pageSize": 1 })).await);
     let message = server.refused("ListVMs", json!({ "pageToken": foreign }), "invalid_argument").await;

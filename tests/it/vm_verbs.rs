@@ -160,7 +160,7 @@ async fn what_is_announced_is_what_happens_to_a_lost_vm() {
         let name = format!("lost-{verb}");
         let vm = listed["vms"].as_array().expect("VMs").iter().find(|vm| vm["name"] == name.as_str()).expect("it");
         assert_ne!(vm["status"]["lostReason"].as_str().unwrap_or_default(), "", "{vm}");
-        // What is not on the host has no definition there to change.
+        // Its facts are ours and can be changed; what is not on the host has no definition to change.
         if verb != "update" && tried(&server, vm, verb).await {
             allowed.push(verb);
         }
@@ -168,6 +168,9 @@ async fn what_is_announced_is_what_happens_to_a_lost_vm() {
     assert_eq!(allowed, ["delete", "force_delete", "redefine"]);
     let id =
         listed["vms"].as_array().expect("VMs").iter().find(|vm| vm["name"] == "lost-update").expect("it")["id"].clone();
+    let spec = json!({ "id": id, "spec": { "memory": { "sizeMib": 512 } } });
+    let message = server.refused("UpdateVM", spec, "failed_precondition").await;
+    assert!(message.contains("lost-update") && message.contains("redefine"), "{message}");
     let updated = server.ok("UpdateVM", json!({ "id": id, "description": "still missed" })).await;
     assert_eq!((state_of(&updated).as_str(), &updated["description"]), ("LOST", &json!("still missed")));
 }
