@@ -1,8 +1,11 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
 mod lists;
+mod stream;
 mod vm;
+mod vm_update;
 mod vm_verbs;
+mod watch;
 
 #[path = "../support/mod.rs"]
 mod support;
