@@ -12,13 +12,15 @@ use crate::model::event::{Event, Severity, Subject};
 use crate::model::id::{NodeId, VmId};
 use crate::model::lifecycle::Seen;
 use crate::model::vm::Moment;
-use crate::store::{Store, Transaction};
+use crate::store::{Store, StoreError, Transaction};
 
 use super::error::ServiceError;
 use super::inventory::{Edits, Inventory, Picture};
 
 /// How long outside changes may wait before they are kept: many then share one commit.
 const KEEP_AFTER: Duration = Duration::from_millis(200);
+/// How often answers that are past their day are forgotten.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// Shared by every service.
 pub struct Core {
@@ -158,7 +160,13 @@ impl Core {
             for id in &later.records {
                 // Gone meanwhile: whoever removed it has removed its record.
                 if let Some(vm) = picture.vms.get(id) {
-                    tx.vm_put(&vm.record)?;
+                    match tx.vm_put(&vm.record) {
+                        // One VM's trouble must not lose what was seen of the others.
+                        Err(error @ StoreError::AlreadyExists { .. }) => {
+                            tracing::error!(vm = %id, %error, "what was seen of a VM could not be kept");
+                        }
+                        put => put?,
+                    }
                 }
             }
             for event in &later.events {
@@ -168,14 +176,20 @@ impl Core {
         })
     }
 
-    /// Keep what waits, whenever something does, until `stop`.
+    /// Keep what waits, whenever something does, and forget what is past its day, until `stop`.
     pub async fn keeper(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.wake_keeper.notified() => tokio::time::sleep(KEEP_AFTER).await,
+                () = self.wake_keeper.notified() => {
+                    tokio::time::sleep(KEEP_AFTER).await;
+                    self.keep_and_tell().await;
+                }
+                // The first tick is at once: at start, too.
+                _ = sweep.tick() => self.sweep().await,
                 () = stop.cancelled() => break,
             }
-            self.keep_and_tell().await;
         }
         self.keep_and_tell().await;
     }
@@ -184,6 +198,13 @@ impl Core {
         let core = Arc::clone(self);
         if let Err(error) = blocking(move || core.keep_now()).await {
             tracing::error!(%error, "outside changes could not be kept");
+        }
+    }
+
+    async fn sweep(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        if let Err(error) = blocking(move || core.store.commit(|tx| tx.idempotency_sweep())).await {
+            tracing::error!(%error, "old answers could not be forgotten");
         }
     }
 
@@ -216,5 +237,38 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
             // Only a runtime that is going away cancels; nobody is left to answer.
             Err(_) => std::panic::panic_any("the runtime is shutting down"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hypervisor::AcceleratorChoice;
+    use crate::hypervisor::libvirt::Libvirt;
+
+    #[tokio::test]
+    async fn the_keeper_forgets_answers_past_their_day_at_start() {
+        let store = Store::in_memory().expect("memory does not fail");
+        let now = Moment::now();
+        let kept: Result<(), StoreError> = store.commit(|tx| {
+            tx.idempotency_begun_at(&[1; 32], Moment(now.0 - 25 * 3600 * 1_000_000))?;
+            tx.idempotency_begun_at(&[2; 32], now)
+        });
+        kept.expect("two keys");
+        // Never connected: the keeper does not ask it.
+        let hypervisor = Arc::new(Libvirt::new("test:///default".to_owned(), AcceleratorChoice::Tcg));
+        let inventory = Inventory::new(Arc::new(|_| crate::model::spec::VmSpec::default()));
+        let core = Arc::new(Core::new(store.clone(), hypervisor, inventory, NodeId::random()));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let keeper = tokio::spawn(core.keeper(stop.clone()));
+        let swept = async {
+            while store.commit(|tx| tx.idempotency_count()).expect("a count") > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), swept).await.expect("it is swept at start");
+        assert!(store.idempotency_get(&[2; 32]).expect("a row").is_some(), "what is of today stays");
+        stop.cancel();
+        keeper.await.expect("it ends");
     }
 }

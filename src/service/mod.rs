@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod node;
 pub mod operations;
 pub mod paging;
+pub mod rebuild;
 pub mod reconcile;
 pub mod recover;
 pub mod requests;

@@ -20,6 +20,7 @@ use crate::model::lifecycle::Seen;
 use crate::model::spec::GuestOs;
 use crate::model::spec_diff::spec_changes;
 use crate::model::vm::{DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
+use crate::store::StoreError;
 
 use super::core::{Core, blocking};
 use super::error::ServiceError;
@@ -214,7 +215,7 @@ impl Reconciler {
 
 /// Compare the whole host with the picture. Answers with the VMs whose definition should be read
 /// in the background.
-fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
+pub(super) fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
     let earlier = core.inventory.picture();
     let listed = core.hypervisor.list()?;
     let present: HashMap<VmId, &ListedVm> = listed.iter().map(|vm| (vm.id, vm)).collect();
@@ -242,7 +243,7 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
                 (Some(known), read) => {
                     let mut known = known.edit();
                     if let Some(read) = read {
-                        apply_description(&mut known, read);
+                        apply_description(&mut known, read, picture);
                     }
                     known
                 }
@@ -263,7 +264,7 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
             let before = picture.vms.get(&vm.id).map(|known| known.record.state);
             next.stale = false;
             if !picture.vms.get(&vm.id).is_some_and(|known| overtaken(known)) {
-                apply_listing(&mut next, vm);
+                apply_listing(&mut next, vm, picture);
             }
             if before.is_some_and(|before| before != next.record.state) && next.operation.is_none() {
                 events.push(outside_event(core, &next));
@@ -279,7 +280,14 @@ fn compare(core: &Core) -> Result<Vec<VmId>, ServiceError> {
                         || known.lifetime != next.lifetime
                 }
                 None => {
-                    tx.vm_put(&next.record)?;
+                    match tx.vm_put(&next.record) {
+                        // Found together with another of its name: one of them stays the host's.
+                        Err(StoreError::AlreadyExists { .. }) => {
+                            next.record.origin = Origin::HostDiscovered;
+                            tx.vm_put(&next.record)?;
+                        }
+                        put => put?,
+                    }
                     true
                 }
             };
@@ -306,7 +314,7 @@ fn agrees(picture: &Picture, listed: &[ListedVm], present: &HashMap<VmId, &Liste
         && listed.iter().all(|vm| {
             picture.vms.get(&vm.id).is_some_and(|known| {
                 let mut seen = known.edit();
-                apply_listing(&mut seen, vm);
+                apply_listing(&mut seen, vm, picture);
                 !known.stale
                     && !known.record.definition.0.is_empty()
                     && seen.record.state == known.record.state
@@ -413,7 +421,7 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
         },
     };
     let mut vm = Vm::of_record(record);
-    apply_description(&mut vm, read);
+    apply_description(&mut vm, read, picture);
     vm
 }
 
@@ -446,14 +454,23 @@ pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) ->
     }
 }
 
+/// Whether no other VM of its project has this name.
+fn name_is_free(picture: &Picture, record: &VmRecord, name: &str) -> bool {
+    !picture.vms.values().any(|other| {
+        other.record.id != record.id && other.record.project_id == record.project_id && other.record.name == name
+    })
+}
+
 /// Put what was read from the definitions into a VM.
-fn apply_description(vm: &mut Vm, read: DescribedVm) {
+fn apply_description(vm: &mut Vm, read: DescribedVm, picture: &Picture) {
     vm.pending_changes =
         read.running_spec.as_ref().map(|running| spec_changes(running, &read.spec)).unwrap_or_default();
     vm.record.definition = read.persistent;
     vm.set_spec(read.spec);
-    // A crash between the tagging and the record of an adoption: the metadata was the promise.
+    // A crash between the tagging and the record of an adoption: the metadata was the promise. With
+    // a name that another VM has it stays the host's: adopting it says so.
     if vm.record.origin == Origin::HostDiscovered
+        && name_is_free(picture, &vm.record, &vm.record.name)
         && read.identity.is_some_and(|identity| identity.vm_id == vm.record.id && identity.node_id == vm.record.node_id)
     {
         vm.record.origin = Origin::Imported;
@@ -461,7 +478,7 @@ fn apply_description(vm: &mut Vm, read: DescribedVm) {
 }
 
 /// Put what a list or a look says into a VM.
-pub(crate) fn apply_listing(vm: &mut Vm, listed: &ListedVm) {
+pub(crate) fn apply_listing(vm: &mut Vm, listed: &ListedVm, picture: &Picture) {
     let now = Moment::now();
     let record = &mut vm.record;
     let cleared = record.state == PowerState::Stopped
@@ -480,7 +497,10 @@ pub(crate) fn apply_listing(vm: &mut Vm, listed: &ListedVm) {
     }
     if record.hypervisor_name != listed.hypervisor_name {
         // Renamed outside: theirs wins. (Our own renames put the name that libvirt then has.)
-        if record.origin == Origin::HostDiscovered || record.name == record.hypervisor_name {
+        // A name that another VM has cannot become ours: then we keep the one that we know it by.
+        if record.origin == Origin::HostDiscovered
+            || (record.name == record.hypervisor_name && name_is_free(picture, record, &listed.hypervisor_name))
+        {
             record.name.clone_from(&listed.hypervisor_name);
             record.generation += 1;
             record.updated_at = now;
@@ -575,9 +595,9 @@ fn look_once(core: &Core, id: VmId, mut read: bool, overtaken: Overtaken) -> Res
             (None, Some(read)) => (found(core, picture, &listed, read.clone()), None),
             (None, None) => return Ok(None),
         };
-        apply_listing(&mut vm, &listed);
+        apply_listing(&mut vm, &listed, picture);
         if let (Some(_), Some(read)) = (&before, description) {
-            apply_description(&mut vm, read);
+            apply_description(&mut vm, read, picture);
         }
         vm.stale = false;
         let event = match &before {

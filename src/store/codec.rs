@@ -26,7 +26,8 @@ pub(super) trait Record: Serialize + DeserializeOwned {
     const TABLE: &'static str;
 }
 
-/// The bytes of a record.
+/// The bytes of a record. They are read back before they are used: bincode writes what it will
+/// then refuse to read (a record over the limit), and a row that cannot be read stops the next start.
 pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![R::VERSION];
     bincode::serde::encode_into_std_write(record, &mut bytes, config()).map_err(|error| StoreError::BadRow {
@@ -34,6 +35,7 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
         row: "(new)".to_owned(),
         why: error.to_string(),
     })?;
+    decode::<R>(&bytes, "(new)")?;
     Ok(bytes)
 }
 

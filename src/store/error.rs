@@ -21,6 +21,13 @@ pub enum StoreError {
     Broken(String),
 }
 
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for StoreError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ty),*) => {$(
         impl From<$error> for StoreError {
@@ -51,7 +58,9 @@ pub enum OpenError {
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("{path} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {path}")]
     Exposed { path: PathBuf, mode: u32, wanted: u32 },
-    #[error("{path}: {why}")]
+    #[error(
+        "{path} could not be opened: {why}; check the disk, and that the file and its directory belong to the user that quantixkvm runs as"
+    )]
     Io { path: PathBuf, why: String },
 }
 

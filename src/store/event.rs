@@ -11,7 +11,7 @@ use crate::model::event::{Event, SequencedEvent, Severity, Subject};
 use crate::model::vm::Moment;
 
 /// Events that are kept, the oldest going first.
-const KEPT: u64 = 50_000;
+pub(super) const KEPT: u64 = 50_000;
 
 /// Which events are meant; empty fields mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,11 +36,16 @@ impl EventFilter {
     }
 }
 
+/// The event's row in the index of resources.
+pub(super) fn index_key(event: &Event, sequence: &[u8]) -> Vec<u8> {
+    key(&[&resource_prefix(event.subject, &event.resource_id), sequence])
+}
+
 fn resource_prefix(subject: Subject, resource_id: &str) -> Vec<u8> {
     key(&[&[subject_code(subject)], resource_id.as_bytes(), &[0]])
 }
 
-fn sequence_of(bytes: &[u8]) -> Result<u64, StoreError> {
+pub(super) fn sequence_of(bytes: &[u8]) -> Result<u64, StoreError> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::BadRow {
         table: "events",
         row: format!("{bytes:02x?}"),
@@ -57,6 +62,9 @@ impl Store {
         let tx = self.read()?;
         let events = tx.open_table(EVENTS)?;
         let mut found = Vec::new();
+        if filter.limit == 0 {
+            return Ok(found);
+        }
         let mut take = |sequence: u64, bytes: &[u8]| -> Result<bool, StoreError> {
             let event: Event = decode::<EventV1>(bytes, sequence)?.try_into()?;
             if filter.matches(&event) {
@@ -101,14 +109,14 @@ impl Transaction<'_> {
         let sequence = last.map_or(1, |last| last + 1);
         let at = sequence.to_be_bytes();
         events.insert(at.as_slice(), encode(&EventV1::from(event))?.as_slice())?;
-        index.insert(key(&[&resource_prefix(event.subject, &event.resource_id), &at]).as_slice(), [].as_slice())?;
+        index.insert(index_key(event, &at).as_slice(), [].as_slice())?;
         while events.len()? > KEPT {
             let Some((at, old)) = events.pop_first()?.map(|(at, value)| (at.value().to_vec(), value.value().to_vec()))
             else {
                 break;
             };
             let old: Event = decode::<EventV1>(&old, sequence_of(&at)?)?.try_into()?;
-            index.remove(key(&[&resource_prefix(old.subject, &old.resource_id), &at]).as_slice())?;
+            index.remove(index_key(&old, &at).as_slice())?;
         }
         Ok(sequence)
     }

@@ -78,6 +78,21 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// As if this key had begun earlier: what a test of the sweep waits for.
+    #[cfg(test)]
+    pub(crate) fn idempotency_begun_at(&mut self, key: &[u8; 32], at: Moment) -> Result<(), StoreError> {
+        let row = IdempotencyV1 { body: [1; 32], created_at_us: at.0, operation: [0; 16], answer: None };
+        self.tx.open_table(IDEMPOTENCY)?.insert(key.as_slice(), encode(&row)?.as_slice())?;
+        Ok(())
+    }
+
+    /// How many keys are kept, past their day or not.
+    #[cfg(test)]
+    pub(crate) fn idempotency_count(&self) -> Result<u64, StoreError> {
+        use redb::ReadableTableMetadata as _;
+        Ok(self.tx.open_table(IDEMPOTENCY)?.len()?)
+    }
+
     /// Forget what is older than 24 hours.
     ///
     /// # Errors

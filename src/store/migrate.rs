@@ -17,12 +17,12 @@ pub(super) type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 /// Step `n` leads from format `n` to `n + 1`. Format 0 is a file without tables.
 pub(super) const STEPS: [Step; SCHEMA as usize] = [tables::create_all];
 
-/// The format of this file; 0: it has none yet.
+/// The format of this file; 0: it has none yet, or is not ours.
 pub(super) fn found(db: &Database) -> Result<u32, StoreError> {
     let tx = db.begin_read()?;
     let table = match tx.open_table(META) {
         Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(0),
+        Err(redb::TableError::TableDoesNotExist(_) | redb::TableError::TableTypeMismatch { .. }) => return Ok(0),
         Err(error) => return Err(error.into()),
     };
     let Some(value) = table.get(KEY)? else {

@@ -32,7 +32,8 @@ fn row(bytes: &[u8]) -> Result<NodeRecord, StoreError> {
     Ok(decode::<NodeV1>(bytes, "of a node")?.into())
 }
 
-fn cluster_key(node: &NodeRecord) -> Vec<u8> {
+/// The node's row in the index of clusters.
+pub(super) fn cluster_key(node: &NodeRecord) -> Vec<u8> {
     key(&[node.cluster_id.as_bytes(), &[0], node.id.as_bytes()])
 }
 
@@ -114,8 +115,7 @@ impl Store {
 impl Transaction<'_> {
     fn node_row(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError> {
         let table = self.tx.open_table(NODES)?;
-        let found = table.get(id.as_bytes().as_slice())?.map(|value| row(value.value())).transpose();
-        found
+        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value())).transpose()
     }
 
     /// Make a node.
@@ -144,13 +144,14 @@ impl Transaction<'_> {
         let before = self.node_row(node.id)?;
         let id = node.id.as_bytes().as_slice();
         let mut names = self.tx.open_table(NODES_BY_HOSTNAME)?;
-        let holder = names.get(node.hostname.as_bytes())?.map(|value| value.value().to_vec());
+        let holder =
+            names.get(node.hostname.as_bytes())?.map(|value| <[u8; 16]>::try_from(value.value()).unwrap_or_default());
         if let Some(holder) = holder
             && holder != id
         {
             return Err(StoreError::AlreadyExists {
                 what: format!("hostname \"{}\"", node.hostname),
-                by: "another node".to_owned(),
+                by: format!("node {}", NodeId::from_bytes(holder)),
             });
         }
         let mut clusters = self.tx.open_table(NODES_BY_CLUSTER)?;

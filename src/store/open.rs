@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -18,6 +19,9 @@ use super::{Inner, Store};
 
 /// Memory that redb may use for pages.
 const CACHE_BYTES: usize = 8 << 20;
+/// A file that another process holds is refused after 200 ms.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// What every redb file begins with.
 const MAGIC: &[u8] = b"redb";
 
@@ -31,6 +35,10 @@ impl Store {
         let lock = lock(path)?;
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
+                if !meta.is_file() {
+                    let why = if meta.is_dir() { "it is a directory" } else { "it is no plain file" }.to_owned();
+                    return Err(OpenError::Foreign { path: path.to_owned(), why });
+                }
                 private(path, meta.permissions().mode(), 0o600)?;
                 inspect(path)?;
                 Builder::new()
@@ -38,6 +46,11 @@ impl Store {
                     .set_check_integrity_on_open(true)
                     .open(path)
                     .map_err(|error| refused(path, &error))?
+            }
+            // A link whose target is away (a disk that is not mounted) must not become an empty store.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
+                let why = "it links to a file that is not there; bring that back, or remove the link".to_owned();
+                return Err(OpenError::Io { path: path.to_owned(), why });
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(io(error)),
@@ -75,6 +88,7 @@ fn create(path: &Path) -> Result<Database, OpenError> {
     migrate(&db, &STEPS).map_err(|error| OpenError::Io { path: path.to_owned(), why: error.to_string() })?;
     std::fs::rename(&part, path).map_err(io)?;
     if let Some(directory) = path.parent() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
     }
     Ok(db)
@@ -86,18 +100,27 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at).map_err(io)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let pid = pid.trim();
-            return Err(OpenError::Locked {
-                path: path.to_owned(),
-                pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
-            });
+    let mut tries = 0;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            // It may be just ending, or have its lock and not yet its pid in the file, or have begun
+            // another program that has not yet let go of what it inherited.
+            Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let pid = pid.trim();
+                return Err(OpenError::Locked {
+                    path: path.to_owned(),
+                    pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
+                });
+            }
+            Err(error) => return Err(io(error.into())),
         }
-        Err(error) => return Err(io(error.into())),
     }
     file.set_len(0).map_err(io)?;
     file.rewind().map_err(io)?;
@@ -134,15 +157,20 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
             .set_check_integrity_on_open(true)
             .create_with_backend(overlay)
             .map_err(|error| refused(path, &error))?;
-        let format =
-            found(&db).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        if format > SCHEMA {
-            return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+        let damaged = |error: StoreError| OpenError::Damaged { path: path.to_owned(), why: error.to_string() };
+        let foreign = |why: &str| OpenError::Foreign { path: path.to_owned(), why: why.to_owned() };
+        match found(&db).map_err(damaged)? {
+            // Ours come into being with a format: this is another program's, and stays its own.
+            0 => return Err(foreign("a redb file of another program")),
+            format if format > SCHEMA => {
+                return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+            }
+            _ => {}
         }
+        // A step that fails on this file fails here, before the file is touched.
+        migrate(&db, &STEPS).map_err(damaged)?;
         let store = Store { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
-        if format == SCHEMA {
-            store.verify().map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        }
+        store.verify().map_err(damaged)?;
         Ok(())
     }));
     looked.unwrap_or_else(|_| {
@@ -150,6 +178,7 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's own, and not exhaustive")]
 fn refused(path: &Path, error: &DatabaseError) -> OpenError {
     let path = path.to_owned();
     match error {

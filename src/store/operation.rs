@@ -12,7 +12,7 @@ use crate::model::id::OperationId;
 use crate::model::operation::{Operation, OperationState};
 
 /// Operations that are kept, the oldest ended ones going first.
-const KEPT: u64 = 2000;
+pub(super) const KEPT: u64 = 2000;
 
 /// Which operations are meant; empty fields mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,7 +25,8 @@ fn row(bytes: &[u8]) -> Result<Operation, StoreError> {
     decode::<OperationV1>(bytes, "of an operation")?.try_into()
 }
 
-fn resource_key(operation: &Operation) -> Vec<u8> {
+/// The operation's row in the index of resources.
+pub(super) fn resource_key(operation: &Operation) -> Vec<u8> {
     key(&[operation.resource_id.as_bytes(), &[0], operation.id.as_bytes()])
 }
 
@@ -97,9 +98,13 @@ impl Transaction<'_> {
         } else {
             unfinished.remove(id)?;
         }
-        self.tx.open_table(OPERATIONS_BY_RESOURCE)?.insert(resource_key(operation).as_slice(), [].as_slice())?;
+        let mut by_resource = self.tx.open_table(OPERATIONS_BY_RESOURCE)?;
         let mut table = self.tx.open_table(OPERATIONS)?;
-        table.insert(id, encode(&OperationV1::from(operation))?.as_slice())?;
+        let before = table.insert(id, encode(&OperationV1::from(operation))?.as_slice())?;
+        if let Some(before) = before.map(|value| row(value.value())).transpose()? {
+            by_resource.remove(resource_key(&before).as_slice())?;
+        }
+        by_resource.insert(resource_key(operation).as_slice(), [].as_slice())?;
         if table.len()? <= KEPT {
             return Ok(());
         }
@@ -113,7 +118,7 @@ impl Transaction<'_> {
         }
         if let Some(old) = oldest {
             table.remove(old.id.as_bytes().as_slice())?;
-            self.tx.open_table(OPERATIONS_BY_RESOURCE)?.remove(resource_key(&old).as_slice())?;
+            by_resource.remove(resource_key(&old).as_slice())?;
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::StorageBackend;
 
-const PAGE: u64 = 4096;
+const PAGE_BYTES: u16 = 4096;
+const PAGE: u64 = PAGE_BYTES as u64;
 
 #[derive(Debug)]
 pub(super) struct Overlay {
@@ -34,7 +35,7 @@ impl Overlay {
         if let Some(page) = state.pages.get(&number) {
             return Ok(page.clone());
         }
-        let mut page = vec![0; PAGE as usize].into_boxed_slice();
+        let mut page = vec![0; usize::from(PAGE_BYTES)].into_boxed_slice();
         let at = number * PAGE;
         let have = usize::try_from(state.real.saturating_sub(at).min(PAGE)).unwrap_or(0);
         self.file.read_exact_at(&mut page[..have], at)?;

@@ -5,13 +5,15 @@ use redb::{TableDefinition, WriteTransaction};
 
 use super::error::StoreError;
 
-type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// A table of rows.
+pub(super) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Words of the file about itself: `schema_version`, `node_id`, `boot_id`.
 pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 /// VM id → VM.
 pub(super) const VMS: Rows = TableDefinition::new("vms");
-/// Project id + name → VM id. Unique.
+/// Project id + name + 0 + VM id → nothing. Ours are unique in it; what another client of libvirt
+/// defined may share a name.
 pub(super) const VMS_BY_NAME: Rows = TableDefinition::new("vms_by_name");
 /// Node id + VM id → nothing.
 pub(super) const VMS_BY_NODE: Rows = TableDefinition::new("vms_by_node");

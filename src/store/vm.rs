@@ -29,8 +29,34 @@ impl VmFilter {
     }
 }
 
-fn name_key(project: ProjectId, name: &str) -> Vec<u8> {
-    key(&[project.as_bytes(), name.as_bytes()])
+fn name_prefix(project: ProjectId, name: &str) -> Vec<u8> {
+    key(&[project.as_bytes(), name.as_bytes(), &[0]])
+}
+
+/// The VM's row in the index of names.
+pub(super) fn name_key(vm: &VmRecord) -> Vec<u8> {
+    key(&[&name_prefix(vm.project_id, &vm.name), vm.id.as_bytes()])
+}
+
+/// The VM's row in the index of nodes.
+pub(super) fn node_key(vm: &VmRecord) -> Vec<u8> {
+    key(&[vm.node_id.as_bytes(), vm.id.as_bytes()])
+}
+
+/// The VMs of this name in this project, by id.
+fn named(
+    index: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    project: ProjectId,
+    name: &str,
+) -> Result<Vec<VmId>, StoreError> {
+    let prefix = name_prefix(project, name);
+    let end = prefix_end(&prefix).unwrap_or_default();
+    let mut found = Vec::new();
+    for entry in index.range(prefix.as_slice()..end.as_slice())? {
+        let (at, _) = entry?;
+        found.push(VmId::from_bytes(id_of(at.value().get(prefix.len()..).unwrap_or_default(), "vms_by_name")?));
+    }
+    Ok(found)
 }
 
 fn id_of(bytes: &[u8], table: &'static str) -> Result<[u8; 16], StoreError> {
@@ -55,16 +81,22 @@ impl Store {
         table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()
     }
 
-    /// The VM of this name in this project.
+    /// The VM of this name in this project: ours before one that was found on the host.
     ///
     /// # Errors
     /// The store's.
     pub fn vm_get_by_name(&self, project: ProjectId, name: &str) -> Result<Option<VmRecord>, StoreError> {
-        let table = self.read()?.open_table(VMS_BY_NAME)?;
-        let Some(id) = table.get(name_key(project, name).as_slice())? else {
-            return Ok(None);
-        };
-        self.vm_get(VmId::from_bytes(id_of(id.value(), "vms_by_name")?))
+        let tx = self.read()?;
+        let vms = tx.open_table(VMS)?;
+        let mut first = None;
+        for id in named(&tx.open_table(VMS_BY_NAME)?, project, name)? {
+            let found = vms.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()?;
+            if found.as_ref().is_some_and(|vm| vm.origin.is_managed()) {
+                return Ok(found);
+            }
+            first = first.or(found);
+        }
+        Ok(first)
     }
 
     /// Every VM, by id.
@@ -153,8 +185,7 @@ impl Store {
 impl Transaction<'_> {
     fn vm_row(&self, id: VmId) -> Result<Option<VmRecord>, StoreError> {
         let table = self.tx.open_table(VMS)?;
-        let found = table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose();
-        found
+        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()
     }
 
     /// Make a VM.
@@ -168,7 +199,7 @@ impl Transaction<'_> {
         self.vm_put(vm)
     }
 
-    /// Replace a VM that must be there, at this generation where one is given.
+    /// Replace a VM that must be there.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` for a name taken in the project.
@@ -183,42 +214,30 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// `AlreadyExists` for a name taken in the project. VMs found on the host keep the name that
-    /// libvirt gave them: of two with one name, the index holds the first.
+    /// libvirt gave them, and a VM of ours keeps the name it has.
     pub fn vm_put(&mut self, vm: &VmRecord) -> Result<(), StoreError> {
         let before = self.vm_row(vm.id)?;
-        let id = vm.id.as_bytes().as_slice();
         let mut names = self.tx.open_table(VMS_BY_NAME)?;
-        let new_name = name_key(vm.project_id, &vm.name);
-        let holder = names.get(new_name.as_slice())?.map(|value| value.value().to_vec());
-        match holder {
-            Some(holder) if holder != id => {
-                if vm.origin.is_managed() {
-                    return Err(StoreError::AlreadyExists {
-                        what: format!("the name \"{}\" in the project", vm.name),
-                        by: format!("VM {}", VmId::from_bytes(id_of(&holder, "vms_by_name")?)),
-                    });
-                }
-            }
-            Some(_) => {}
-            None => {
-                names.insert(new_name.as_slice(), id)?;
-            }
+        let kept = before.as_ref().is_some_and(|before| {
+            before.origin.is_managed() && before.project_id == vm.project_id && before.name == vm.name
+        });
+        if vm.origin.is_managed()
+            && !kept
+            && let Some(holder) = named(&names, vm.project_id, &vm.name)?.into_iter().find(|&id| id != vm.id)
+        {
+            return Err(StoreError::AlreadyExists {
+                what: format!("the name \"{}\" in the project", vm.name),
+                by: format!("VM {holder}"),
+            });
         }
         let mut nodes = self.tx.open_table(VMS_BY_NODE)?;
         if let Some(before) = before {
-            let old_name = name_key(before.project_id, &before.name);
-            if old_name != new_name {
-                let mine = names.get(old_name.as_slice())?.is_some_and(|value| value.value() == id);
-                if mine {
-                    names.remove(old_name.as_slice())?;
-                }
-            }
-            if before.node_id != vm.node_id {
-                nodes.remove(key(&[before.node_id.as_bytes(), id]).as_slice())?;
-            }
+            names.remove(name_key(&before).as_slice())?;
+            nodes.remove(node_key(&before).as_slice())?;
         }
-        nodes.insert(key(&[vm.node_id.as_bytes(), id]).as_slice(), [].as_slice())?;
-        self.tx.open_table(VMS)?.insert(id, encode(&VmV1::from(vm))?.as_slice())?;
+        names.insert(name_key(vm).as_slice(), [].as_slice())?;
+        nodes.insert(node_key(vm).as_slice(), [].as_slice())?;
+        self.tx.open_table(VMS)?.insert(vm.id.as_bytes().as_slice(), encode(&VmV1::from(vm))?.as_slice())?;
         Ok(())
     }
 
@@ -246,15 +265,9 @@ impl Transaction<'_> {
         let Some(vm) = self.vm_row(id)? else {
             return Ok(());
         };
-        let bytes = id.as_bytes().as_slice();
-        let name = name_key(vm.project_id, &vm.name);
-        let mut names = self.tx.open_table(VMS_BY_NAME)?;
-        let mine = names.get(name.as_slice())?.is_some_and(|value| value.value() == bytes);
-        if mine {
-            names.remove(name.as_slice())?;
-        }
-        self.tx.open_table(VMS_BY_NODE)?.remove(key(&[vm.node_id.as_bytes(), bytes]).as_slice())?;
-        self.tx.open_table(VMS)?.remove(bytes)?;
+        self.tx.open_table(VMS_BY_NAME)?.remove(name_key(&vm).as_slice())?;
+        self.tx.open_table(VMS_BY_NODE)?.remove(node_key(&vm).as_slice())?;
+        self.tx.open_table(VMS)?.remove(id.as_bytes().as_slice())?;
         Ok(())
     }
 }

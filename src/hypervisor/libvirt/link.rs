@@ -2,8 +2,10 @@
 //! that only pings, and a small pool for the calls that may hang with a hung QEMU. A connection
 //! that broke never comes back; all are opened anew, with backoff, for ever.
 //!
-//! libvirtd serves five calls of a client at a time: a sixth behind five hung ones would wait for
-//! ever, so no pooled connection carries more than four.
+//! A pooled connection carries one call at a time. libvirt's client lets one thread read for all;
+//! while that thread's own call hangs, answers to the others are read only when something else
+//! happens on the connection (measured with 9.0: up to two seconds late, each time). And libvirtd
+//! serves five calls of a client at most: a sixth behind five hung ones would wait for ever.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,10 +20,10 @@ use super::ffi::{self, EventSink, RawEvent};
 use crate::hypervisor::{AgentChannel, HypervisorError, Notice, Result};
 use crate::model::id::VmId;
 
-/// Calls in flight on one pooled connection.
-const CALLS_A_CONNECTION: usize = 4;
-/// Pooled connections.
-const CONNECTIONS: usize = 8;
+/// Pooled connections, and so calls in flight, at most. libvirtd has 20 workers for them.
+const CONNECTIONS: usize = 32;
+/// Pooled connections that are kept open while nothing is asked.
+const KEPT: usize = 4;
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Without an answer for this long, libvirtd is hung.
 const HUNG_AFTER: Duration = Duration::from_secs(3);
@@ -45,12 +47,10 @@ struct State {
     ping_since: Option<Instant>,
     /// Grows with each set of connections.
     generation: u64,
-    pool: Vec<Pooled>,
-}
-
-struct Pooled {
-    connect: Connect,
-    in_flight: usize,
+    /// Pooled connections without a call.
+    idle: Vec<Connect>,
+    /// Pooled connections with one.
+    busy: usize,
 }
 
 /// The link to one libvirtd.
@@ -97,7 +97,8 @@ impl Link {
                 why: "not connected yet".to_owned(),
                 ping_since: None,
                 generation: 0,
-                pool: Vec::new(),
+                idle: Vec::new(),
+                busy: 0,
             }),
             changed: Condvar::new(),
             broken: AtomicBool::new(false),
@@ -159,9 +160,9 @@ impl Link {
             return self.quick(vm, call);
         }
         self.calls.asking.fetch_add(1, Ordering::Relaxed);
-        let (connect, place) = self.checkout()?;
+        let (connect, generation) = self.checkout()?;
         let answer = call(&connect);
-        self.checkin(place);
+        self.checkin(connect, generation);
         answer.map_err(|error| self.failed(&error, vm))
     }
 
@@ -173,42 +174,52 @@ impl Link {
         error::map(failure, vm)
     }
 
-    /// A pooled connection with room, opened where all are full; waits where there are enough.
-    fn checkout(&self) -> Result<(Connect, (u64, usize))> {
+    /// A pooled connection of its own for one call, opened where none is idle; waits where all
+    /// that there may be are busy. With it the generation to which it belongs.
+    fn checkout(&self) -> Result<(Connect, u64)> {
         let mut state = self.state();
         loop {
             if state.quick.is_none() {
                 return Err(HypervisorError::Unreachable(state.why.clone()));
             }
             let generation = state.generation;
-            if let Some((index, pooled)) =
-                state.pool.iter_mut().enumerate().find(|(_, pooled)| pooled.in_flight < CALLS_A_CONNECTION)
-            {
-                pooled.in_flight += 1;
-                return Ok((pooled.connect.clone(), (generation, index)));
+            if let Some(connect) = state.idle.pop() {
+                state.busy += 1;
+                return Ok((connect, generation));
             }
-            if state.pool.len() < CONNECTIONS {
+            if state.busy < CONNECTIONS {
+                state.busy += 1;
                 drop(state);
-                let connect = open(&self.uri).map_err(|error| error::map(&error, None))?;
-                state = self.state();
-                if state.generation == generation {
-                    state.pool.push(Pooled { connect, in_flight: 0 });
-                }
-            } else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                return match open(&self.uri) {
+                    Ok(connect) => Ok((connect, generation)),
+                    Err(error) => {
+                        self.put_back(None, generation);
+                        Err(self.failed(&error, None))
+                    }
+                };
             }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn checkin(&self, (generation, index): (u64, usize)) {
+    fn checkin(&self, connect: Connect, generation: u64) {
+        // Closed behind the lock, where it is one too many.
+        drop(self.put_back(Some(connect), generation));
+    }
+
+    /// One call fewer; answers with the connection where it is not kept.
+    fn put_back(&self, connect: Option<Connect>, generation: u64) -> Option<Connect> {
         let mut state = self.state();
-        if state.generation == generation
-            && let Some(pooled) = state.pool.get_mut(index)
-        {
-            pooled.in_flight -= 1;
+        let mut surplus = connect;
+        if state.generation == generation {
+            state.busy -= 1;
+            if state.idle.len() < KEPT {
+                state.idle.extend(surplus.take());
+            }
         }
         drop(state);
         self.changed.notify_all();
+        surplus
     }
 
     /// Connect, ping, reconnect, until closed. Runs on a thread of its own.
@@ -285,7 +296,8 @@ impl Link {
         let mut state = self.state();
         state.quick = Some(quick);
         state.generation += 1;
-        state.pool.clear();
+        state.idle.clear();
+        state.busy = 0;
         state.ping_since = None;
         Ok(ping)
     }
@@ -351,7 +363,8 @@ impl Link {
             let mut state = self.state();
             why.clone_into(&mut state.why);
             state.generation += 1;
-            (state.quick.take(), std::mem::take(&mut state.pool))
+            state.busy = 0;
+            (state.quick.take(), std::mem::take(&mut state.idle))
         };
         self.changed.notify_all();
         // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.

@@ -175,7 +175,7 @@ impl VmService {
                     let mut vm = vm.edit();
                     vm.operation = None;
                     if let Ok(Some(listed)) = &look {
-                        apply_listing(&mut vm, listed);
+                        apply_listing(&mut vm, listed, picture);
                     }
                     if succeeded {
                         change(&mut vm);
