@@ -37,7 +37,13 @@ async fn the_present_then_synced_then_changes_with_growing_versions() {
     let first = read.iter().find(|message| name(message) == "watched").expect("it");
     assert_eq!(kind(first), "ADDED");
     server.ok("StartVM", json!({ "id": id })).await;
-    let started = frames.until(|message| name(message) == "watched" && state_of(&message["vm"]) == "RUNNING" && message["vm"]["status"]["operation"].is_null()).await;
+    let started = frames
+        .until(|message| {
+            name(message) == "watched"
+                && state_of(&message["vm"]) == "RUNNING"
+                && message["vm"]["status"]["operation"].is_null()
+        })
+        .await;
     let last = started.last().expect("one").clone();
     assert_eq!(kind(&last), "MODIFIED");
     let whole = server.vm(id.as_str().expect("an id")).await;
@@ -78,7 +84,10 @@ async fn what_comes_to_match_is_added_and_what_ceases_is_deleted() {
 
 /// Names of frames that say how a VM is, the newest of each.
 fn newest(read: &[Value]) -> BTreeMap<String, Value> {
-    read.iter().filter(|message| message["vm"].is_object()).map(|message| (name(message).to_owned(), message["vm"].clone())).collect()
+    read.iter()
+        .filter(|message| message["vm"].is_object())
+        .map(|message| (name(message).to_owned(), message["vm"].clone()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +101,10 @@ async fn a_storm_is_coalesced_and_its_end_is_exact() {
     }
     let took = begun.elapsed();
     let read = frames.until(|message| message["vm"]["description"] == "change 1999").await;
-    println!("R29: 2000 changes of one VM in {took:?}: {} frames read by one that began to read at the end", read.len());
+    println!(
+        "R29: 2000 changes of one VM in {took:?}: {} frames read by one that began to read at the end",
+        read.len()
+    );
     assert!(read.len() < 2000, "nothing was coalesced");
     let now = server.vm(DEV).await;
     let last = &newest(&read)["dev-workstation"];
@@ -106,7 +118,8 @@ async fn a_storm_is_coalesced_and_its_end_is_exact() {
 async fn a_reader_that_never_reads_is_told_to_begin_again_and_holds_nobody_up() {
     let server = Server::demo().await;
     // What fills the connection first: its buffers hold megabytes, and VMs must be heavy.
-    let labels: serde_json::Map<String, Value> = (0..50).map(|index| (format!("key-{index}"), json!("v".repeat(255)))).collect();
+    let labels: serde_json::Map<String, Value> =
+        (0..50).map(|index| (format!("key-{index}"), json!("v".repeat(255)))).collect();
     for index in 0..40 {
         server.ok("CreateVM", json!({ "name": format!("heavy-{index}"), "labels": labels, "description": "d".repeat(1000), "spec": small_spec() })).await;
     }
@@ -114,7 +127,8 @@ async fn a_reader_that_never_reads_is_told_to_begin_again_and_holds_nobody_up() 
     let mut busy = Frames::open(&server, "WatchVMs", &json!({})).await;
     synced(&mut busy).await;
     let listed = server.ok("ListVMs", json!({ "pageSize": 1000, "labels": { "key-1": "v".repeat(255) } })).await;
-    let ids: Vec<String> = listed["vms"].as_array().expect("VMs").iter().map(|vm| vm["id"].as_str().expect("an id").to_owned()).collect();
+    let ids: Vec<String> =
+        listed["vms"].as_array().expect("VMs").iter().map(|vm| vm["id"].as_str().expect("an id").to_owned()).collect();
     let (done, mut is_done) = tokio::sync::oneshot::channel();
     let reading = tokio::spawn(async move {
         let mut read = 0_usize;
@@ -135,7 +149,7 @@ async fn a_reader_that_never_reads_is_told_to_begin_again_and_holds_nobody_up() 
     // The buffer holds 4096 changes; before it fills, the connection must. A change of a VM's
     // facts is one change of the picture.
     for round in 0..160 {
-        let all = ids.iter().map(|id| async {
+        let all = ids.iter().map(async |id| {
             let begun = Instant::now();
             server.ok("UpdateVM", json!({ "id": id, "description": format!("round {round}") })).await;
             begun.elapsed()
