@@ -16,7 +16,7 @@ use crate::model::operation::OperationState;
 use crate::store::{Kept, StoreError, Transaction};
 
 use super::core::{Core, blocking};
-use super::error::ServiceError;
+use super::error::{ErrorKind, ServiceError};
 use super::requests::IdempotencyKey;
 
 /// What a request with a key is told.
@@ -118,7 +118,9 @@ impl InFlight {
                     "was used for another request within the last 24 hours; send a new key with a new request",
                 ));
             }
-            return told(core, kept);
+            if let Some(told) = told(core, kept)? {
+                return Ok(told);
+            }
         }
         let answer = work.await;
         let (code, kept) = match &answer {
@@ -145,31 +147,32 @@ impl InFlight {
     }
 }
 
-/// What the first request was told, or would have been.
-fn told<A>(core: &Arc<Core>, kept: Kept) -> Result<Told<A>, ServiceError> {
+/// What the first request was told, or would have been; `None` where a restart interrupted it,
+/// nobody was answered, and nothing of it was left: it is done now, or every retry would hear for a
+/// day that it should be tried again.
+fn told<A>(core: &Arc<Core>, kept: Kept) -> Result<Option<Told<A>>, ServiceError> {
     if let Some((code, bytes)) = kept.answer {
-        return Ok(if code.is_empty() {
+        return Ok(Some(if code.is_empty() {
             Told::Again(bytes)
         } else {
             Told::Refused { code, message: String::from_utf8_lossy(&bytes).into_owned() }
-        });
+        }));
     }
     if kept.operation.0.is_nil() {
-        return Ok(Told::Done { resource_id: None });
+        return Ok(Some(Told::Done { resource_id: None }));
     }
     let Some(operation) = core.store.operation_get(kept.operation)? else {
-        return Ok(Told::Done { resource_id: None });
+        return Ok(Some(Told::Done { resource_id: None }));
     };
-    Ok(match operation.state {
-        OperationState::Succeeded => Told::Done { resource_id: Some(operation.resource_id) },
+    match operation.state {
+        OperationState::Succeeded => Ok(Some(Told::Done { resource_id: Some(operation.resource_id) })),
+        OperationState::Failed if operation.error_code == ErrorKind::Unavailable.word() => Ok(None),
         OperationState::Failed | OperationState::Cancelled => {
-            Told::Refused { code: operation.error_code, message: operation.error_message }
+            Ok(Some(Told::Refused { code: operation.error_code, message: operation.error_message }))
         }
-        OperationState::Running => {
-            return Err(ServiceError::Unavailable(format!(
-                "operation {} of the first request was interrupted by a restart and is being finished; try again",
-                operation.id
-            )));
-        }
-    })
+        OperationState::Running => Err(ServiceError::Unavailable(format!(
+            "operation {} of the first request was interrupted by a restart and is being finished; try again",
+            operation.id
+        ))),
+    }
 }
