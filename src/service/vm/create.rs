@@ -50,16 +50,22 @@ impl VmService {
         let core = Arc::clone(&self.core);
         let user = caller.user.clone();
         let start_after = wanted.start_on_create;
+        let spec = wanted.spec.clone();
         let intent = self.core.host(move || intend(&core, wanted, &user)).await??;
         let vm = intent.vm.clone();
         let id = vm.id;
         let mut operation =
             new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
         operation.cancel = Cancel::Possible;
-        let running = self
-            .operations
-            .take(operation)
-            .map_err(|_| ServiceError::Internal("a fresh id is held already".to_owned()))?;
+        let running = {
+            let _promising = self.nodes.promising();
+            if start_after {
+                self.nodes.admit(&spec)?;
+            }
+            self.operations
+                .take(operation)
+                .map_err(|_| ServiceError::Internal("a fresh id is held already".to_owned()))?
+        };
         self.commit_create(caller, &running, vm.clone()).await?;
         let hold = Hold::new(running, Arc::clone(&self.operations));
 
