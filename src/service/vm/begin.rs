@@ -100,8 +100,12 @@ impl VmService {
                 continue;
             }
             let mut operation = new_operation(caller, verb, id.to_string(), Intent::Plain);
-            prepare(&vm, plan, &mut operation)?;
-            let Ok(running) = self.operations.take(operation) else {
+            let taken = {
+                let _promising = self.nodes.promising();
+                prepare(&vm, plan, &mut operation)?;
+                self.operations.take(operation)
+            };
+            let Ok(running) = taken else {
                 continue;
             };
             // Between the decision and the taking the state may have moved.

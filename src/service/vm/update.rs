@@ -15,6 +15,7 @@ use crate::model::vm::{Autostart, Lifetime, Moment, PowerState, VmRecord};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
+use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::{Caller, SpecPart, UpdateVm};
 use super::begin::{Outcome, is_on};
@@ -53,6 +54,19 @@ impl VmService {
         }
         if !violations.is_empty() {
             return Err(ServiceError::Invalid(violations));
+        }
+        if spec.as_ref().is_some_and(|spec| *spec != *self.core.inventory.spec(&vm))
+            && vm.record.state == PowerState::Lost
+        {
+            return Err(ServiceError::Precondition {
+                reason: "NOT_ON_HOST",
+                subject: id.to_string(),
+                message: format!(
+                    "VM \"{}\" is LOST: the host has no definition of it that could be changed; redefine it first \
+                     (its name, description and labels can be changed)",
+                    vm.record.name
+                ),
+            });
         }
         if let Some(name) = &wanted.name
             && let Some(other) = same_name(&self.core.inventory.picture(), vm.record.project_id, name, Some(id))
@@ -103,9 +117,7 @@ impl VmService {
                     &user,
                 );
                 tx.event_append(&event)?;
-                if let Some(key) = key {
-                    tx.idempotency_begin(&key.key, &key.body, crate::model::id::OperationId(uuid::Uuid::nil()))?;
-                }
+                begun(tx, key)?;
                 edits.put(vm);
                 Ok(true)
             })
