@@ -138,6 +138,7 @@ fn what_the_host_lacks_is_named() {
         ("spec.cpu.model", with(&|spec| spec.cpu.model = "max".to_owned())),
         ("spec.cpu.model", with(&|spec| spec.cpu.model = "host-passthrough".to_owned())),
         ("spec.cpu.model", with(&|spec| spec.cpu.model = "host-model".to_owned())),
+        ("spec.cpu.cores", with(&|spec| spec.cpu.max_cores = 256)),
         ("spec.cpu.features.nested_virt", with(&|spec| spec.cpu.features.nested_virt = true)),
         ("spec.display.gpu", with(&|spec| spec.display = Display::default())),
         ("spec.display.type", with(&|spec| spec.display.kind = DisplayKind::Spice)),

@@ -96,8 +96,10 @@ fn cpu(all: &mut Vec<Case>) {
         spec.cpu.features =
             CpuFeatures { aes_ni: true, custom_flags: vec!["-x2apic".to_owned()], ..CpuFeatures::default() };
     });
-    for (name, cores, max_cores) in [("cpu-255", 255, 0), ("cpu-256", 256, 0), ("cpu-up-to-256", 2, 256)] {
-        with(all, name, |spec| spec.cpu = Cpu { cores, max_cores, ..Cpu::default() });
+    for (name, accelerator, cores, max_cores) in
+        [("cpu-255", Tcg, 255, 0), ("cpu-256", Kvm, 256, 0), ("cpu-up-to-256", Kvm, 2, 256)]
+    {
+        on(all, name, accelerator, |spec| spec.cpu = Cpu { cores, max_cores, ..Cpu::default() });
     }
 }
 
