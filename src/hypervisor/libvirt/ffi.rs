@@ -56,6 +56,15 @@ pub(super) fn silence() {
     unsafe { sys::virSetErrorFunc(std::ptr::null_mut(), Some(no_print)) }
 }
 
+/// A file of this process again, under a number of its own; `None` where there is none.
+pub(super) fn duplicate(number: c_int) -> Option<std::os::fd::OwnedFd> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the number is only duplicated, which fails where it names no open file.
+    rustix::io::fcntl_dupfd_cloexec(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }, 0).ok()
+}
+
 unsafe extern "C" fn drop_sink(opaque: *mut c_void) {
     // SAFETY: `opaque` is the box that `opaque_of` made, and libvirt calls this once.
     drop(unsafe { Box::from_raw(opaque.cast::<EventSink>()) });

@@ -15,6 +15,7 @@ use virt::error::Error;
 
 use super::error;
 use super::ffi::{self, EventSink, RawEvent, Registered};
+use super::sockets;
 use crate::hypervisor::{AgentChannel, HypervisorError, Notice, Result};
 use crate::model::id::VmId;
 
@@ -399,6 +400,7 @@ impl Link {
             if let Some(why) = hung {
                 self.changed.notify_all();
                 sink(Notice::Disconnected(why));
+                sockets::cut(&self.uri);
             }
         }
     }
@@ -463,8 +465,8 @@ fn open(uri: &str) -> std::result::Result<Connect, Error> {
     start_event_loop();
     let connect = Connect::open(Some(uri))?;
     if !uri.starts_with("test:") {
-        // The ping tells that a daemon hangs; this lets go of the calls that wait for it, after 4 s.
-        let _ = connect.set_keep_alive(1, 3);
+        // For a daemon that is gone without a word, far away; the ping is quicker.
+        let _ = connect.set_keep_alive(5, 3);
     }
     Ok(connect)
 }

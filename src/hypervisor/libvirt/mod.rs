@@ -6,6 +6,7 @@ mod ffi;
 mod link;
 #[cfg(test)]
 mod live;
+mod sockets;
 mod state;
 mod storage;
 pub mod xml;

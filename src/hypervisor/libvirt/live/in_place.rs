@@ -103,7 +103,12 @@ fn what_we_have_no_word_for_stays() {
     type Change = (&'static str, Box<dyn Fn(&mut VmSpec)>);
     let changes: Vec<Change> = vec![
         ("cores", Box::new(|spec| spec.cpu.cores = 1)),
-        ("max cores", Box::new(|spec| (spec.cpu.max_cores, spec.cpu.sockets) = (4, 2))),
+        (
+            "max cores",
+            Box::new(|spec| {
+                (spec.cpu.max_cores, spec.cpu.sockets, spec.cpu.threads_per_core) = (4, 2, 1);
+            }),
+        ),
         ("model", Box::new(|spec| spec.cpu.model = "Westmere".to_owned())),
         ("flags", Box::new(|spec| spec.cpu.features.custom_flags = vec!["-pcid".to_owned()])),
         ("memory", Box::new(|spec| (spec.memory.size, spec.memory.max) = (Mib(600), Mib(700)))),

@@ -60,7 +60,7 @@ fn the_default_pool_is_made_and_filled() {
         h.volume_delete(&made.at).expect("it goes");
     }
     let huge = NewVolume {
-        size: Gib(1 << 20),
+        size: Gib(1 << 12),
         format: DiskFormat::Raw,
         provisioning: DiskProvisioning::ThickEager,
         ..new("huge.img")
