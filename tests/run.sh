@@ -181,7 +181,17 @@ tier_unit() {
 run_rust_test() { (cd "$ROOT" && cargo test --locked --test "$1"); }
 
 tier_driver() { run_rust_test it; }
-tier_qemu() { run_rust_test qemu; }
+# First the hypervisor's room by itself, under a libvirtd of its own.
+tier_qemu() {
+    local box=/tmp/qk-tier-$$
+    # shellcheck disable=SC2064 # this very box
+    trap "'$HERE/testbed/private-libvirtd.sh' stop '$box' >/dev/null; rm -rf '$box'" EXIT
+    "$HERE/testbed/private-libvirtd.sh" start "$box" >/dev/null
+    QKVM_LIBVIRT_URI=$("$HERE/testbed/private-libvirtd.sh" uri "$box")
+    export QKVM_LIBVIRT_URI
+    (cd "$ROOT" && cargo test --locked --lib hypervisor::libvirt)
+    run_rust_test qemu
+}
 tier_faults() { run_rust_test faults; }
 
 free_port() {
