@@ -77,6 +77,8 @@ pub(super) struct Link {
     broken: AtomicBool,
     closed: AtomicBool,
     no_space: Mutex<HashSet<VmId>>,
+    /// `Connected` was said: what comes before it is covered by the listing that follows it.
+    announced: Mutex<bool>,
     pub calls: Calls,
 }
 
@@ -123,6 +125,7 @@ impl Link {
             broken: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             no_space: Mutex::default(),
+            announced: Mutex::new(false),
             calls: Calls::default(),
         }
     }
@@ -286,7 +289,12 @@ impl Link {
             match self.connect(&sink) {
                 Ok(ping) => {
                     backoff = BACKOFF_FIRST;
-                    sink(Notice::Connected);
+                    {
+                        // An event of this moment waits, and is told after.
+                        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+                        sink(Notice::Connected);
+                        *announced = true;
+                    }
                     let why = self.hold(ping.as_ref());
                     if self.tear_down(&why, ping) == Told::NotYet {
                         sink(Notice::Disconnected(why));
@@ -336,7 +344,11 @@ impl Link {
         let told = Arc::clone(sink);
         let events: EventSink = Arc::new(move |event| {
             if let Some(link) = link.upgrade() {
-                link.heard(event, told.as_ref());
+                link.heard(event, &|notice| {
+                    if *link.announced.lock().unwrap_or_else(PoisonError::into_inner) {
+                        told(notice);
+                    }
+                });
             }
         });
         let registered = ffi::register(&quick, &events)?;
@@ -425,6 +437,7 @@ impl Link {
             state.busy = 0;
             (state.quick.take(), state.events.take(), std::mem::take(&mut state.idle))
         };
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.changed.notify_all();
         let told = if quick.is_some() { Told::NotYet } else { Told::Already };
         // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.

@@ -7,6 +7,7 @@ mod hung;
 mod in_place;
 mod life;
 mod storage;
+mod test_driver;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
