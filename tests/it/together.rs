@@ -86,7 +86,7 @@ async fn concurrent_verbs_on_one_vm_have_an_order() {
         let mut seen = (0, 0, 0);
         for history in 0..HISTORIES / LANES {
             // Off, a VM refuses nearly everything: half of the histories begin with one that is on.
-            if next(&mut seed) % 2 == 0 {
+            if next(&mut seed).is_multiple_of(2) {
                 let (method, body) = call_of("start", &id);
                 server.call(method, body).await;
             }

@@ -44,9 +44,12 @@ pub struct Libvirt {
     link: Arc<Link>,
     choice: AcceleratorChoice,
     /// What the host offers, by the set of connections that it was asked on.
-    known: Mutex<Option<(u64, Arc<HostOffer>, Arc<HostProfile>)>>,
-    sink: Mutex<Option<Arc<dyn Fn(Notice) + Send + Sync>>>,
+    known: Mutex<Option<Known>>,
+    sink: Mutex<Option<Sink>>,
 }
+
+type Known = (u64, Arc<HostOffer>, Arc<HostProfile>);
+type Sink = Arc<dyn Fn(Notice) + Send + Sync>;
 
 impl Libvirt {
     /// Not connected yet: [`Hypervisor::run`] connects.

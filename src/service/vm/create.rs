@@ -308,10 +308,7 @@ pub(crate) fn undo(hypervisor: &dyn Hypervisor, id: VmId, volumes: &[NewVolume])
 }
 
 fn absent_is_done(error: crate::hypervisor::HypervisorError) -> crate::hypervisor::Result<()> {
-    match error {
-        crate::hypervisor::HypervisorError::NoSuchVm(_) => Ok(()),
-        other => Err(other),
-    }
+    if let crate::hypervisor::HypervisorError::NoSuchVm(_) = error { Ok(()) } else { Err(error) }
 }
 
 /// The record of a creation that failed goes; its operation stays, with the reason.
