@@ -123,6 +123,10 @@ impl InFlight {
             }
         }
         let answer = work.await;
+        // Libvirt went away meanwhile: the retry is to hear what became of it, not this.
+        if matches!(answer, Err(ServiceError::Unavailable(_))) {
+            return answer.map(Told::Fresh);
+        }
         let (code, kept) = match &answer {
             Ok(answer) => (String::new(), bytes(answer)),
             Err(error) => (error.kind().word().to_owned(), error.to_string().into_bytes()),

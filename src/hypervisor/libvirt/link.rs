@@ -486,7 +486,7 @@ impl Link {
     }
 }
 
-fn open(uri: &str) -> std::result::Result<Connect, Error> {
+pub(super) fn open(uri: &str) -> std::result::Result<Connect, Error> {
     start_event_loop();
     let connect = Connect::open(Some(uri))?;
     if !uri.starts_with("test:") {

@@ -62,6 +62,14 @@ const EVENTS_DEFAULT: usize = 100;
 /// Events listed at most.
 const EVENTS_MAX: usize = 1000;
 
+/// Whether this host's id was chosen already.
+///
+/// # Errors
+/// The store's.
+pub fn has_local_node_id(store: &Store) -> Result<bool, ServiceError> {
+    Ok(store.setting(NODE_ID)?.is_some())
+}
+
 /// This host's id: the one that the store keeps; else libvirt's host UUID where it is known, else a
 /// random one, kept from then on. (Without DMI libvirt's changes at each start.) Blocks.
 ///
