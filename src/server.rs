@@ -30,7 +30,7 @@ use crate::service::vm::{Readiness, VmService};
 use crate::store::{OpenError, Store};
 
 /// The state file's name in the data directory.
-const STATE_FILE: &str = "state.redb";
+pub const STATE_FILE: &str = "state.redb";
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +187,16 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     served.map_err(other)
 }
 
-/// The data directory, ours alone, and the state file in it.
 fn open_store(dir: &Path) -> Result<Store, ServeError> {
+    prepare_data_dir(dir)?;
+    Ok(Store::open(&dir.join(STATE_FILE))?)
+}
+
+/// The data directory, ours alone, made where there is none.
+///
+/// # Errors
+/// [`ServeError::DataDir`], with what is wrong with it.
+pub fn prepare_data_dir(dir: &Path) -> Result<(), ServeError> {
     let failed = |why: String| ServeError::DataDir { path: dir.display().to_string(), why };
     match std::fs::metadata(dir) {
         Ok(meta) if !meta.is_dir() => return Err(failed("is no directory; choose another with --data-dir".to_owned())),
@@ -207,7 +215,7 @@ fn open_store(dir: &Path) -> Result<Store, ServeError> {
         }
         Err(error) => return Err(failed(error.to_string())),
     }
-    Ok(Store::open(&dir.join(STATE_FILE))?)
+    Ok(())
 }
 
 /// What the store knows, in the picture, marked stale until libvirt was asked.

@@ -407,7 +407,8 @@ impl Link {
     }
 }
 
-fn open(uri: &str) -> std::result::Result<Connect, Error> {
+/// A connection, with libvirt's event loop running for it.
+pub(super) fn open(uri: &str) -> std::result::Result<Connect, Error> {
     start_event_loop();
     let connect = Connect::open(Some(uri))?;
     if !uri.starts_with("test:") {

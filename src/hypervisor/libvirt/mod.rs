@@ -4,6 +4,8 @@
 mod error;
 mod ffi;
 mod link;
+mod once;
+mod prove;
 mod state;
 mod storage;
 pub mod xml;
@@ -27,6 +29,8 @@ use crate::model::definition::{
 use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
 use crate::model::vm::{Autostart, DescribedVm, Lifetime, ListedVm, VmCounters};
+
+pub use prove::{Kernel, Proof, prove_kvm};
 
 use link::Link;
 use state::{Facts, power_state};
