@@ -90,12 +90,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         None => open_store(&config.data_dir)?,
     };
     let uri = demo.as_ref().map_or_else(|| config.libvirt_uri.clone(), Demo::uri);
-    let choice = match config.accelerator {
-        Accelerator::Auto => AcceleratorChoice::Auto,
-        Accelerator::Kvm => AcceleratorChoice::Kvm,
-        Accelerator::Tcg => AcceleratorChoice::Tcg,
-    };
-    let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice));
+    let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice(config.accelerator)));
     if demo.is_some() {
         demo::seed(&store).map_err(other)?;
     }
@@ -185,6 +180,16 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     drop(demo);
     tracing::info!("stopped; guests run on");
     served.map_err(other)
+}
+
+/// What the configuration asks for, in the hypervisor's words.
+#[must_use]
+pub fn choice(configured: Accelerator) -> AcceleratorChoice {
+    match configured {
+        Accelerator::Auto => AcceleratorChoice::Auto,
+        Accelerator::Kvm => AcceleratorChoice::Kvm,
+        Accelerator::Tcg => AcceleratorChoice::Tcg,
+    }
 }
 
 fn open_store(dir: &Path) -> Result<Store, ServeError> {

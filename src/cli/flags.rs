@@ -1,8 +1,8 @@
 //! Flags as a layer of the configuration, above the environment's and the file's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Layer};
+use crate::config::{Config, ConfigError, DEFAULT_PATH, ENV_PREFIX, Layer};
 
 /// Where the state is and what it is about: every subcommand that does something takes these.
 #[derive(clap::Args)]
@@ -76,9 +76,18 @@ impl PlaceFlags {
         load(path, service.onto(layer))
     }
 
-    /// The file that is read.
-    pub fn file(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH))
+    /// What is read, in words.
+    pub fn source(&self) -> String {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| name.starts_with(ENV_PREFIX))
+            .collect::<Vec<_>>();
+        let file = match &self.config {
+            Some(file) => file.display().to_string(),
+            None if Path::new(DEFAULT_PATH).exists() => DEFAULT_PATH.to_owned(),
+            None => format!("defaults; there is no {DEFAULT_PATH}"),
+        };
+        if variables.is_empty() { file } else { format!("{file}; {}", variables.join(", ")) }
     }
 }
 

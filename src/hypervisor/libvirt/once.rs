@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::Libvirt;
-use crate::hypervisor::{AcceleratorChoice, HostOffer, Hypervisor as _, HypervisorError, Notice, Result};
+use crate::hypervisor::{AcceleratorChoice, Hypervisor as _, HypervisorError, Notice, Result};
 
 impl Libvirt {
     /// Connected, or the reason why not.
@@ -34,13 +34,5 @@ impl Libvirt {
         };
         libvirt.close();
         Err(HypervisorError::Unreachable(why))
-    }
-
-    /// What the host offers, asked anew: how long that takes is what a definition waits for.
-    ///
-    /// # Errors
-    /// As of [`Hypervisor::offer`](crate::hypervisor::Hypervisor::offer).
-    pub fn offer_afresh(&self) -> Result<HostOffer> {
-        Ok(self.ask_host()?.0)
     }
 }

@@ -13,6 +13,7 @@ use virt::stream::Stream;
 use virt::sys;
 
 use super::{link, xml};
+use crate::hypervisor::{Kernel, Proof};
 
 /// How a Linux kernel begins to speak.
 const BANNER: &str = "Linux version";
@@ -21,24 +22,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const END_WITHIN: Duration = Duration::from_secs(5);
 /// What is read of a guest at most.
 const MAX_BYTES: usize = 1 << 20;
-
-/// A kernel to start, as libvirt's QEMU reaches it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kernel {
-    pub kernel: PathBuf,
-    pub initrd: Option<PathBuf>,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// The kernel's first line.
-    Spoke(String),
-    /// It ran and said nothing in time.
-    Silent,
-    /// It could not be started; why.
-    NotStarted(String),
-}
 
 /// Start the kernel under KVM and wait for its first line. Answers within the time, and a little
 /// more for the guest's end.
