@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::flags::{PlaceFlags, ServiceFlags};
 use crate::config::Config;
-use crate::hypervisor::libvirt::{Libvirt, prove_kvm};
-use crate::hypervisor::{AcceleratorChoice, Hypervisor, Kernel};
+use crate::hypervisor::libvirt::{Libvirt, prove};
+use crate::hypervisor::{Accelerator, AcceleratorChoice, Hypervisor, Kernel};
 use crate::server;
 use crate::service::check::{Finding, Reach, RootServes, Settings, Status, is_fit};
 
@@ -84,7 +84,7 @@ fn reach(uri: &str) -> Reach {
             let libvirt = Libvirt::connected(connected.clone(), AcceleratorChoice::Auto, CONNECT_WITHIN)?;
             Ok(Arc::new(libvirt) as Arc<dyn Hypervisor>)
         }),
-        prove: Arc::new(move |kernel, within| prove_kvm(&proven, kernel, within)),
+        prove: Arc::new(move |kernel, within| prove(&proven, kernel, Accelerator::Kvm, within)),
     }
 }
 

@@ -95,3 +95,37 @@ impl Accounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_their_groups_are_read() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let root = HostRoot { etc: dir.path().to_owned(), ..HostRoot::default() };
+        std::fs::write(
+            dir.path().join("passwd"),
+            "root:x:0:0::/:/bin/sh\nlibvirt-qemu:x:64055:106::/:/x\nbad\nann:x:7:7::/:/x\n",
+        )
+        .expect("a file");
+        std::fs::write(dir.path().join("group"), "root:x:0:\nkvm:x:106:\nlibvirt:x:107:ann,bob\n").expect("a file");
+        let accounts = Accounts::read(&root);
+        assert_eq!((accounts.uid("ann"), accounts.uid("eve")), (Some(7), None));
+        assert_eq!((accounts.user_name(0), accounts.user_name(9)), ("root".to_owned(), "9".to_owned()));
+        assert_eq!(accounts.group_name(106), "kvm");
+        assert!(accounts.is_in("libvirt-qemu", 106) && !accounts.is_in("ann", 106));
+        assert_eq!(accounts.is_in_named("ann", "libvirt"), Some(true));
+        assert_eq!(accounts.is_in_named("root", "libvirt"), Some(false));
+        assert_eq!(accounts.is_in_named("ann", "wheel"), None);
+        assert_eq!(accounts.qemu_user(&root), "libvirt-qemu");
+        std::fs::create_dir(dir.path().join("libvirt")).expect("a directory");
+        let configured = |text: &str| {
+            std::fs::write(dir.path().join("libvirt/qemu.conf"), text).expect("a file");
+            accounts.qemu_user(&root)
+        };
+        assert_eq!(configured("#user = \"root\"\n"), "libvirt-qemu");
+        assert_eq!(configured("user = \"+7\"\n"), "ann");
+        assert_eq!(configured("user=\"root\"\ngroup = \"root\"\n"), "root");
+    }
+}

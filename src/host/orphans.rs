@@ -1,6 +1,6 @@
-//! Whether dead orphans are reaped. libvirt leaves each QEMU that it probes to PID 1, and waits for
-//! it to be gone; in many containers PID 1 is no init, the dead stay, and every probe and power-off
-//! takes seconds more.
+//! Whether dead orphans are reaped, and how soon. libvirt leaves each QEMU that it probes to PID 1,
+//! and waits for it to be gone; in many containers PID 1 is no init, the dead stay for seconds or for
+//! ever, and every probe and power-off takes as much longer.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What became of an orphan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Orphans {
-    /// Process `by` took it and reaped it.
-    Reaped { by: i32 },
+    /// Process `by` took it and reaped it, so long after its end.
+    Reaped { by: i32, after: Duration },
     /// Process `by` took it and left it dead.
     Left { by: i32 },
     /// It could not be seen; why.
@@ -38,6 +38,7 @@ pub fn orphans() -> Orphans {
     };
     let deadline = Instant::now() + LIVES + REAP_WITHIN;
     let mut by = None;
+    let mut died = None;
     loop {
         let stat = Process::new(pid).and_then(|process| process.stat()).ok();
         let dead = match &stat {
@@ -45,12 +46,16 @@ pub fn orphans() -> Orphans {
             None => {
                 return by.map_or_else(
                     || Orphans::Unknown("the orphan was gone before it was seen".to_owned()),
-                    |by| Orphans::Reaped { by },
+                    |by| Orphans::Reaped { by, after: died.map_or(Duration::ZERO, |died: Instant| died.elapsed()) },
                 );
             }
             Some(stat) => {
                 by = Some(stat.ppid);
-                stat.state == 'Z'
+                let dead = stat.state == 'Z';
+                if dead {
+                    died.get_or_insert_with(Instant::now);
+                }
+                dead
             }
         };
         if Instant::now() >= deadline {
@@ -72,7 +77,7 @@ mod tests {
     fn an_orphan_is_followed_to_its_end() {
         let begun = Instant::now();
         match orphans() {
-            Orphans::Reaped { by } | Orphans::Left { by } => assert!(Process::new(by).is_ok(), "{by} is nobody"),
+            Orphans::Reaped { by, .. } | Orphans::Left { by } => assert!(Process::new(by).is_ok(), "{by} is nobody"),
             Orphans::Unknown(why) => panic!("{why}"),
         }
         assert!(begun.elapsed() < Duration::from_secs(10));

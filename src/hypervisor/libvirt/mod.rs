@@ -30,7 +30,7 @@ use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
 use crate::model::vm::{Autostart, DescribedVm, Lifetime, ListedVm, VmCounters};
 
-pub use prove::prove_kvm;
+pub use prove::prove;
 
 use link::Link;
 use state::{Facts, power_state};

@@ -13,26 +13,28 @@ use virt::stream::Stream;
 use virt::sys;
 
 use super::{link, xml};
-use crate::hypervisor::{Kernel, Proof};
+use crate::hypervisor::{Accelerator, Kernel, Proof};
 
 /// How a Linux kernel begins to speak.
 const BANNER: &str = "Linux version";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What a thread needs to say that the time is over.
+const GRACE: Duration = Duration::from_secs(1);
 /// The guest's end may take as long after its time is over.
 const END_WITHIN: Duration = Duration::from_secs(5);
 /// What is read of a guest at most.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Start the kernel under KVM and wait for its first line. Answers within the time, and a little
-/// more for the guest's end.
+/// Start the kernel under the accelerator and wait for its first line. Answers within the time, and
+/// a little more for the guest's end.
 #[must_use]
-pub fn prove_kvm(uri: &str, kernel: &Kernel, within: Duration) -> Proof {
+pub fn prove(uri: &str, kernel: &Kernel, accelerator: Accelerator, within: Duration) -> Proof {
     let (tell, told) = channel();
     let (ended, end) = channel();
     let (uri, kernel) = (uri.to_owned(), kernel.clone());
     let deadline = Instant::now() + within;
-    let started = std::thread::Builder::new().name("prove-kvm".to_owned()).spawn(move || {
-        let proof = run(&uri, &kernel, deadline, &|proof| {
+    let started = std::thread::Builder::new().name("prove".to_owned()).spawn(move || {
+        let proof = run(&uri, &kernel, accelerator, deadline, &|proof| {
             // Nobody listens any more when it took too long.
             let _ = tell.send(proof);
         });
@@ -45,19 +47,26 @@ pub fn prove_kvm(uri: &str, kernel: &Kernel, within: Duration) -> Proof {
         return Proof::NotStarted(error.to_string());
     }
     let proof = told
-        .recv_timeout(within)
+        .recv_timeout(within + GRACE)
         .unwrap_or_else(|_| Proof::NotStarted(format!("libvirt did not start it within {} s", within.as_secs())));
     let _ = end.recv_timeout(END_WITHIN);
     proof
 }
 
-fn run(uri: &str, kernel: &Kernel, deadline: Instant, tell: &dyn Fn(Proof)) -> Result<(), String> {
+fn run(
+    uri: &str,
+    kernel: &Kernel,
+    accelerator: Accelerator,
+    deadline: Instant,
+    tell: &dyn Fn(Proof),
+) -> Result<(), String> {
     let said = |error: Error| error.message().to_owned();
     let connect = link::open(uri).map_err(said)?;
     let caps = connect.capabilities().map_err(said)?;
     let path = |path: &PathBuf| path.display().to_string();
     let name = format!("quantixkvm-check-{}", std::process::id());
-    let text = xml::write_proof(&name, &path(&kernel.kernel), kernel.initrd.as_ref().map(path).as_deref(), &caps)
+    let initrd = kernel.initrd.as_ref().map(path);
+    let text = xml::write_proof(&name, &path(&kernel.kernel), initrd.as_deref(), accelerator, &caps)
         .map_err(|error| error.to_string())?;
     let flags = sys::VIR_DOMAIN_START_AUTODESTROY | sys::VIR_DOMAIN_START_PAUSED;
     let guest = connect.create_domain_xml(&text, flags).map_err(said)?;

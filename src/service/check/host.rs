@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Finding, RootServes, Settings, Subject};
 use crate::host::accounts::Accounts;
@@ -144,12 +145,23 @@ fn cpu(flags: &[String]) -> Finding {
     }
 }
 
+/// An init reaps within milliseconds.
+const PROMPT: Duration = Duration::from_millis(500);
+const INIT: &str = "run libvirtd under an init that reaps: systemd, or in a container tini or dumb-init as process 1";
+
 fn whose_orphans(orphans: &Orphans) -> Finding {
     match orphans {
-        Orphans::Reaped { by } => Subject::Orphans.ok(format!("process {by} reaps orphans")),
+        Orphans::Reaped { by, after } if *after < PROMPT => Subject::Orphans.ok(format!("process {by} reaps orphans")),
+        Orphans::Reaped { by, after } => Subject::Orphans.warning(
+            format!(
+                "process {by} reaps orphans only after {:.1} s: libvirt waits as long for each QEMU that ends",
+                after.as_secs_f64()
+            ),
+            INIT,
+        ),
         Orphans::Left { by } => Subject::Orphans.warning(
             format!("process {by} leaves dead orphans unreaped: libvirt waits 25 to 50 s for each QEMU that it probed"),
-            "run libvirtd under an init that reaps: systemd, or in a container --init (tini, dumb-init) as PID 1",
+            INIT,
         ),
         Orphans::Unknown(why) => Subject::Orphans.skipped(why),
     }
@@ -166,7 +178,8 @@ mod tests {
             (cpu(&["aes".to_owned()]), Status::Warning, "vmx"),
             (cpu(&["svm".to_owned()]), Status::Ok, "svm"),
             (whose_orphans(&Orphans::Left { by: 1 }), Status::Warning, "process 1"),
-            (whose_orphans(&Orphans::Reaped { by: 1 }), Status::Ok, "process 1"),
+            (whose_orphans(&Orphans::Reaped { by: 1, after: Duration::ZERO }), Status::Ok, "process 1"),
+            (whose_orphans(&Orphans::Reaped { by: 1, after: Duration::from_secs(1) }), Status::Warning, "1.0 s"),
             (whose_orphans(&Orphans::Unknown("no shell".to_owned())), Status::Skipped, "no shell"),
             (one_port(([127, 0, 0, 1], 80).into(), Port::Taken), Status::Failed, "127.0.0.1:80"),
             (one_port(([127, 0, 0, 1], 80).into(), Port::Refused("denied".to_owned())), Status::Failed, "denied"),

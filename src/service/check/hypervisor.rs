@@ -288,3 +288,93 @@ fn network(active: Option<bool>) -> Finding {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::check::{RootServes, Status};
+
+    fn judged(accelerator: AcceleratorChoice, kvm_offered: bool, device: &KvmDevice, proof: Option<Proof>) -> Finding {
+        let settings = Settings {
+            source: String::new(),
+            data_dir: PathBuf::new(),
+            state_file: PathBuf::new(),
+            listen: Vec::new(),
+            libvirt_uri: "qemu:///system".to_owned(),
+            accelerator,
+            root: RootServes::Yes,
+            kernel: proof.is_some().then(|| Kernel { kernel: PathBuf::from("/k"), initrd: None }),
+        };
+        let reach = Reach {
+            connect: Arc::new(|| Err(HypervisorError::Unreachable("not asked".to_owned()))),
+            prove: Arc::new(move |_, _| proof.clone().unwrap_or(Proof::Silent)),
+        };
+        let offer = HostOffer { kvm: kvm_offered, ..HostOffer::default() };
+        kvm(&settings, &reach, &offer, device, "libvirt-qemu")
+    }
+
+    #[test]
+    fn kvm_is_usable_only_where_a_kernel_spoke() {
+        let denied = KvmDevice::Denied { mode: 0o600, owner: "root".to_owned(), group: "root".to_owned() };
+        let there = KvmDevice::Reachable;
+        let spoke = || Some(Proof::Spoke("Linux version 6.1".to_owned()));
+        let not_started = || Some(Proof::NotStarted("no".to_owned()));
+        use AcceleratorChoice::{Auto, Kvm, Tcg};
+        for (choice, offered, device, proof, status, words) in [
+            (Auto, true, &there, spoke(), Status::Ok, "usable: "),
+            (Auto, true, &there, Some(Proof::Silent), Status::Warning, "present, not proven"),
+            (Kvm, true, &there, Some(Proof::Silent), Status::Failed, "present, not proven"),
+            (Auto, true, &denied, not_started(), Status::Warning, "mode 0600, root:root"),
+            (Kvm, true, &there, not_started(), Status::Failed, "could not be started"),
+            (Auto, false, &there, None, Status::Warning, "libvirt does not offer it"),
+            (Auto, false, &denied, None, Status::Warning, "libvirt-qemu"),
+            (Kvm, false, &KvmDevice::Absent, None, Status::Failed, "there is no /dev/kvm"),
+            (Tcg, true, &there, spoke(), Status::Skipped, "tcg"),
+        ] {
+            let finding = judged(choice, offered, device, proof);
+            assert_eq!(finding.status, status, "{finding:?}");
+            assert!(finding.found.contains(words), "{finding:?}");
+            assert_eq!(finding.remedy.is_some(), status >= Status::Warning, "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn each_way_of_not_answering_has_its_remedy() {
+        let remedy = |why: &str| {
+            unreachable_remedy(&HypervisorError::Unreachable(why.to_owned()), "quantixkvm", "qemu:///system")
+        };
+        let denied = "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied";
+        assert!(remedy(denied).contains("usermod -aG libvirt quantixkvm"));
+        assert!(remedy("Failed to connect socket to '/x': Connection refused").contains("systemctl enable --now"));
+        assert!(remedy("no answer within 9 s").contains("restart libvirtd"));
+        assert!(remedy("no connection driver available").contains("virsh -c 'qemu:///system' version"));
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_left_behind() {
+        let answer = within(Duration::from_millis(10), || {
+            std::thread::sleep(Duration::from_secs(1));
+            Ok(())
+        });
+        assert!(matches!(answer, Err(HypervisorError::TimedOut(_))), "{answer:?}");
+        assert_eq!(within(Duration::from_secs(5), || Ok(7)), Ok(7));
+    }
+
+    #[test]
+    fn pools_networks_and_slowness_are_judged() {
+        let of = |active, available_bytes| {
+            let name = DEFAULT.to_owned();
+            pool(&[PoolFacts { name, active, capacity_bytes: 100 << 30, allocation_bytes: 0, available_bytes }]).status
+        };
+        assert_eq!(of(true, 50 << 30), Status::Ok);
+        assert_eq!(of(true, 1 << 30), Status::Warning);
+        assert_eq!(of(false, 0), Status::Warning);
+        assert_eq!(pool(&[]).subject, Subject::Pool);
+        assert_eq!(
+            [Some(true), Some(false), None].map(|active| network(active).status),
+            [Status::Ok, Status::Warning, Status::Warning]
+        );
+        assert_eq!(speed(Duration::from_millis(30)).status, Status::Ok);
+        assert!(speed(Duration::from_secs(36)).remedy.is_some_and(|remedy| remedy.contains("/dev/kvm")));
+    }
+}

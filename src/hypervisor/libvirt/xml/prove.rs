@@ -1,14 +1,24 @@
-//! The smallest guest that shows whether KVM runs a Linux kernel.
+//! The smallest guest that shows whether the host runs a Linux kernel.
 
 use super::tree::Element;
-use crate::hypervisor::HypervisorError;
+use crate::hypervisor::{Accelerator, HypervisorError};
 
 /// A guest of 256 MiB that loads `kernel` and speaks on its serial port alone. It goes at its first
 /// reset or panic, and nobody takes its files from their owner.
 ///
 /// # Errors
 /// `Refused` where the capabilities cannot be read, or the definition cannot be written.
-pub fn write_proof(name: &str, kernel: &str, initrd: Option<&str>, caps: &str) -> Result<String, HypervisorError> {
+pub fn write_proof(
+    name: &str,
+    kernel: &str,
+    initrd: Option<&str>,
+    accelerator: Accelerator,
+    caps: &str,
+) -> Result<String, HypervisorError> {
+    let (kind, cpu) = match accelerator {
+        Accelerator::Kvm => ("kvm", "host-passthrough"),
+        Accelerator::Tcg => ("qemu", "maximum"),
+    };
     let host = Element::parse(caps)?;
     let dac = host
         .child("host")
@@ -20,13 +30,13 @@ pub fn write_proof(name: &str, kernel: &str, initrd: Option<&str>, caps: &str) -
         .with(Element::new("cmdline").text("console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1"));
     let label = dac.then(|| Element::new("seclabel").attr("type", "none").attr("model", "dac"));
     Element::new("domain")
-        .attr("type", "kvm")
+        .attr("type", kind)
         .with(Element::new("name").text(name))
         .with(Element::new("memory").attr("unit", "MiB").text(256))
         .with(Element::new("vcpu").text(1))
         .with(os)
         .with(Element::new("features").with(Element::new("acpi")))
-        .with(Element::new("cpu").attr("mode", "host-passthrough"))
+        .with(Element::new("cpu").attr("mode", cpu))
         .with(Element::new("on_poweroff").text("destroy"))
         .with(Element::new("on_reboot").text("destroy"))
         .with(Element::new("on_crash").text("destroy"))
@@ -46,11 +56,12 @@ mod tests {
     #[test]
     fn the_kernels_owner_keeps_it() {
         let caps = "<capabilities><host><secmodel><model>dac</model></secmodel></host></capabilities>";
-        let text = write_proof("proof", "/boot/a&b", Some("/i"), caps).expect("it is written");
+        let text = write_proof("proof", "/boot/a&b", Some("/i"), Accelerator::Kvm, caps).expect("it is written");
         for part in ["type=\"kvm\"", "<kernel>/boot/a&amp;b</kernel>", "<initrd>/i</initrd>", "model=\"dac\""] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
-        let session = write_proof("proof", "/k", None, "<capabilities><host/></capabilities>").expect("it is written");
+        let session = write_proof("proof", "/k", None, Accelerator::Tcg, "<capabilities><host/></capabilities>")
+            .expect("it is written");
         assert!(!session.contains("seclabel") && !session.contains("initrd"), "{session}");
     }
 }
