@@ -14,8 +14,9 @@ use crate::server;
 use crate::service::check::{Finding, Reach, RootServes, Settings, Status, is_fit};
 
 /// Below the help.
-pub const AFTER_HELP: &str = "Settings come from the configuration file, then the environment, then flags, as \
-quantixkvm serve takes them. Each check is ok, a warning, failed or skipped; warnings and failures come with a remedy. \
+pub const AFTER_HELP: &str = "\
+Settings come from the configuration file, then the environment, then flags, as quantixkvm serve
+takes them. Each check is ok, a warning, failed or skipped; warnings and failures come with a remedy.
 KVM counts as usable only after a Linux kernel has spoken under it within 10 s.
 
 Exits with 0 where nothing failed, else with 1.";

@@ -19,12 +19,7 @@ const EXIT_CONFIG: u8 = 78;
 const LAYERS: &str = "Settings come from the configuration file, then the environment, then flags; the later wins.";
 
 #[derive(Parser)]
-#[command(
-    name = "quantixkvm",
-    version,
-    about = "Virtual machines on one Linux box: one process, libvirt below",
-    max_term_width = 100
-)]
+#[command(name = "quantixkvm", version, about = "Virtual machines on one Linux box: one process, libvirt below")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

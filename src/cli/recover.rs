@@ -12,11 +12,13 @@ use crate::service::rebuild::{Rebuilt, rebuild};
 use crate::store::{OpenError, Store};
 
 /// Below the help.
-pub const AFTER_HELP: &str = "Every VM that quantixkvm made carries in libvirt what only the state file knew. Move a \
-damaged file away first; one that is there is never touched. Operations, events and the settings of nodes begin anew. \
-Run as root, the file is given to the owner of its directory.
+pub const AFTER_HELP: &str = "\
+Every VM that quantixkvm made carries in libvirt what only the state file knew. Move a damaged file
+away first; one that is there is never touched. Operations, events and the settings of nodes begin
+anew. Run as root, the file is given to the owner of its directory.
 
-Exits with 0 where the file was rebuilt, 1 where not (nothing is left behind), 78 where the configuration is wrong.";
+Exits with 0 where the file was rebuilt, 1 where not (no file is left behind then), 78 where the
+configuration is wrong.";
 
 /// How long libvirt may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
