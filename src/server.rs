@@ -30,7 +30,7 @@ use crate::service::vm::{Readiness, VmService};
 use crate::store::{OpenError, Store};
 
 /// The state file's name in the data directory.
-const STATE_FILE: &str = "state.redb";
+pub const STATE_FILE: &str = "state.redb";
 
 /// How long the first start waits for libvirt to say which host this is.
 const HOST_UUID_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -93,13 +93,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         None => open_store(&config.data_dir)?,
     };
     let uri = demo.as_ref().map_or_else(|| config.libvirt_uri.clone(), Demo::uri);
-    let choice = match config.accelerator {
-        Accelerator::Auto => AcceleratorChoice::Auto,
-        Accelerator::Kvm => AcceleratorChoice::Kvm,
-        Accelerator::Tcg => AcceleratorChoice::Tcg,
-    };
     let asked = uri.clone();
-    let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice));
+    let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice(config.accelerator)));
     if demo.is_some() {
         demo::seed(&store).map_err(other)?;
     }
@@ -194,12 +189,35 @@ async fn serve(config: Config) -> Result<(), ServeError> {
 
 /// At the first start of all: libvirt's UUID of this host, if it can be had soon.
 async fn ask_host_uuid(uri: String) -> Option<uuid::Uuid> {
-    let asked = tokio::task::spawn_blocking(move || Libvirt::host_uuid(&uri));
+    let asked = tokio::task::spawn_blocking(move || {
+        let libvirt = Libvirt::connected(uri, AcceleratorChoice::Auto, HOST_UUID_PATIENCE).ok()?;
+        let offer = libvirt.offer();
+        libvirt.close();
+        offer.ok()?.host_uuid
+    });
     tokio::time::timeout(HOST_UUID_PATIENCE, asked).await.ok()?.ok()?
 }
 
-/// The data directory, ours alone, and the state file in it.
+/// What the configuration asks for, in the hypervisor's words.
+#[must_use]
+pub fn choice(configured: Accelerator) -> AcceleratorChoice {
+    match configured {
+        Accelerator::Auto => AcceleratorChoice::Auto,
+        Accelerator::Kvm => AcceleratorChoice::Kvm,
+        Accelerator::Tcg => AcceleratorChoice::Tcg,
+    }
+}
+
 fn open_store(dir: &Path) -> Result<Store, ServeError> {
+    prepare_data_dir(dir)?;
+    Ok(Store::open(&dir.join(STATE_FILE))?)
+}
+
+/// The data directory, ours alone, made where there is none.
+///
+/// # Errors
+/// [`ServeError::DataDir`], with what is wrong with it.
+pub fn prepare_data_dir(dir: &Path) -> Result<(), ServeError> {
     let failed = |why: String| ServeError::DataDir { path: dir.display().to_string(), why };
     match std::fs::metadata(dir) {
         Ok(meta) if !meta.is_dir() => return Err(failed("is no directory; choose another with --data-dir".to_owned())),
@@ -218,7 +236,7 @@ fn open_store(dir: &Path) -> Result<Store, ServeError> {
         }
         Err(error) => return Err(failed(error.to_string())),
     }
-    Ok(Store::open(&dir.join(STATE_FILE))?)
+    Ok(())
 }
 
 /// What the store knows, in the picture, marked stale until libvirt was asked.

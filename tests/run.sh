@@ -19,7 +19,8 @@ Usage: tests/run.sh [TIER...|all] [--long] [--help]
   lint       formatting, clippy, shellcheck, buf lint; with --long, or where
              cargo-deny is installed, licences and sources of what is linked
   unit       the rooms by themselves
-  driver     the whole program on libvirt's own test driver
+  driver     the whole program on libvirt's own test driver, and its other
+             subcommands
   clients    generated clients of every protocol against the demo
   testbed    the tests' own guest image and private libvirtd
   qemu       the whole program and real guests on QEMU, emulated
@@ -48,7 +49,7 @@ has_rust_test() { [ -e "$HERE/$1/main.rs" ] || [ -e "$HERE/$1.rs" ]; }
 tier_exists() {
     case $1 in
     lint | unit | testbed | packaging) return 0 ;;
-    driver) has_rust_test it ;;
+    driver) has_rust_test it || has_rust_test cli ;;
     qemu) has_rust_test qemu ;;
     faults) has_rust_test faults ;;
     clients) [ -e "$HERE/clients/run.sh" ] ;;
@@ -87,7 +88,7 @@ build_guest() {
 build_tests() {
     local name
     local -a flags=(--locked --workspace --bins --lib)
-    for name in it qemu faults; do
+    for name in it cli qemu faults; do
         if has_rust_test "$name"; then flags+=(--test "$name"); fi
     done
     step "Compiling the program and its tests" "the compiler's first error above tells."
@@ -180,7 +181,12 @@ tier_unit() {
 
 run_rust_test() { (cd "$ROOT" && cargo test --locked --test "$1"); }
 
-tier_driver() { run_rust_test it; }
+tier_driver() {
+    local name
+    for name in it cli; do
+        if has_rust_test "$name"; then run_rust_test "$name"; fi
+    done
+}
 # First the hypervisor's room by itself, under a libvirtd of its own.
 tier_qemu() {
     local box=/tmp/qk-tier-$$

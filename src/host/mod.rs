@@ -1,8 +1,13 @@
 //! What this machine is made of and how loaded it is, from procfs and sysfs. Missing facts are
 //! empty, never guessed and never an error: virtual machines and containers lack many of them.
 
+pub mod accounts;
 mod devices;
+pub mod kvm;
 mod load;
+pub mod orphans;
+pub mod ports;
+pub mod software;
 
 use std::path::{Path, PathBuf};
 

@@ -160,6 +160,24 @@ pub struct Addresses {
     pub ips: Vec<String>,
 }
 
+/// A kernel to start as a proof of KVM, as libvirt's QEMU reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    pub kernel: std::path::PathBuf,
+    pub initrd: Option<std::path::PathBuf>,
+}
+
+/// What came of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The kernel's first line.
+    Spoke(String),
+    /// It ran and said nothing in time.
+    Silent,
+    /// It could not be started; why.
+    NotStarted(String),
+}
+
 /// A libvirt network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkInfo {

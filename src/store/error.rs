@@ -41,30 +41,90 @@ from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::C
 
 /// A state file that was not opened. The file is untouched in every case.
 #[derive(Debug, thiserror::Error)]
+#[error("{}; {}", self.fault(), self.remedy())]
 pub enum OpenError {
-    #[error(
-        "{path} is in use by process {pid}; only one quantixkvm may run on a data directory: stop the other, or give this one --data-dir"
-    )]
-    Locked { path: PathBuf, pid: String },
-    #[error(
-        "{path} is damaged ({why}) and was left untouched; restore a backup of it, or move it away and run \"quantixkvm recover\", which rebuilds it from libvirt"
-    )]
-    Damaged { path: PathBuf, why: String },
-    #[error("{path} is no state file of quantixkvm ({why}) and was left untouched; move it away, or give --data-dir")]
-    Foreign { path: PathBuf, why: String },
-    #[error(
-        "{path} was written by a newer quantixkvm (format {found}, this one knows {known}) and was left untouched; install that version or a later one"
-    )]
-    Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("{path} can be read by other users (mode {mode:04o}); run: chmod {wanted:04o} {path}")]
-    Exposed { path: PathBuf, mode: u32, wanted: u32 },
-    #[error(
-        "{path} could not be opened: {why}; check the disk, and that the file and its directory belong to the user that quantixkvm runs as"
-    )]
-    Io { path: PathBuf, why: String },
+    Locked {
+        path: PathBuf,
+        pid: String,
+    },
+    Damaged {
+        path: PathBuf,
+        why: String,
+    },
+    Foreign {
+        path: PathBuf,
+        why: String,
+    },
+    Newer {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+    },
+    Exposed {
+        path: PathBuf,
+        mode: u32,
+        wanted: u32,
+    },
+    /// One was to be made, and is there.
+    Exists {
+        path: PathBuf,
+    },
+    Io {
+        path: PathBuf,
+        why: String,
+    },
 }
 
 impl OpenError {
+    /// What is wrong, naming the file.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        match self {
+            Self::Locked { path, pid } => format!("{} is in use by process {pid}", path.display()),
+            Self::Damaged { path, why } => format!("{} is damaged ({why}) and was left untouched", path.display()),
+            Self::Foreign { path, why } => {
+                format!("{} is no state file of quantixkvm ({why}) and was left untouched", path.display())
+            }
+            Self::Newer { path, found, known } => format!(
+                "{} was written by a newer quantixkvm (format {found}, this one knows {known}) and was left untouched",
+                path.display()
+            ),
+            Self::Exposed { path, mode, .. } => {
+                format!("{} can be read by other users (mode {mode:04o})", path.display())
+            }
+            Self::Exists { path } => format!("{} is there and was left untouched", path.display()),
+            Self::Io { path, why } => format!("{} could not be opened: {why}", path.display()),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Locked { .. } => {
+                "only one quantixkvm may run on a data directory: stop the other, or give this one --data-dir"
+                    .to_owned()
+            }
+            Self::Damaged { .. } => "restore a backup of it, or move it away and run \"quantixkvm recover\", which \
+                                     rebuilds it from libvirt"
+                .to_owned(),
+            Self::Foreign { .. } => "move it away, or give --data-dir".to_owned(),
+            Self::Newer { .. } => "install that version or a later one".to_owned(),
+            Self::Exposed { path, wanted, .. } => format!("run: chmod {wanted:04o} {}", path.display()),
+            Self::Exists { path } => {
+                let path = path.display();
+                format!(
+                    "only a lost state file is rebuilt: to rebuild this one, move it away first: mv {path} {path}.old"
+                )
+            }
+            Self::Io { .. } => {
+                "check the disk, and that the file and its directory belong to the user that quantixkvm \
+                                runs as"
+                    .to_owned()
+            }
+        }
+    }
+
     /// What the process exits with: 78, which the unit does not restart.
     #[must_use]
     pub fn exit_code(&self) -> u8 {

@@ -29,6 +29,7 @@ pub use error::{OpenError, StoreError};
 pub use event::EventFilter;
 pub use idempotency::Kept;
 pub use node::NodeFilter;
+pub use open::Inspected;
 pub use operation::OperationFilter;
 pub use vm::VmFilter;
 

@@ -3,9 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,21 +25,27 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// What every redb file begins with.
 const MAGIC: &[u8] = b"redb";
 
+/// What a state file is, without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inspected {
+    /// There is none: a server makes it.
+    Absent,
+    /// A process has it open.
+    Held { pid: String },
+    /// It can be opened, and holds so many VMs.
+    Whole { vms: usize },
+}
+
 impl Store {
     /// Open the state file, making it where there is none.
     ///
     /// # Errors
     /// [`OpenError`]: the file is then as it was.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
         let lock = lock(path)?;
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
-                if !meta.is_file() {
-                    let why = if meta.is_dir() { "it is a directory" } else { "it is no plain file" }.to_owned();
-                    return Err(OpenError::Foreign { path: path.to_owned(), why });
-                }
-                private(path, meta.permissions().mode(), 0o600)?;
+                fit(path, &meta)?;
                 inspect(path)?;
                 Builder::new()
                     .set_cache_size(CACHE_BYTES)
@@ -47,19 +53,74 @@ impl Store {
                     .open(path)
                     .map_err(|error| refused(path, &error))?
             }
-            // A link whose target is away (a disk that is not mounted) must not become an empty store.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_symlink() => {
-                let why = "it links to a file that is not there; bring that back, or remove the link".to_owned();
-                return Err(OpenError::Io { path: path.to_owned(), why });
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
-            Err(error) => return Err(io(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => create(path)?,
+            Err(error) => return Err(unreadable(path, &error)),
         };
         migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         let store = Self {
             inner: Arc::new(Inner { db, broken: Mutex::new(None), path: Some(path.to_owned()), _lock: Some(lock) }),
         };
         Ok(store)
+    }
+
+    /// Make a state file that comes into being with what `fill` puts into it, or not at all.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] where there is one; `fill`'s own, and nothing is left then.
+    pub fn make<T, E: From<OpenError>>(path: &Path, fill: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        Self::absent(path)?;
+        let held = lock(path)?;
+        // A server that ended a moment ago may have made it.
+        Self::absent(path)?;
+        let part = part(path);
+        let made = (|| {
+            let db = write(path, &part)?;
+            let store = Self { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
+            let answer = fill(&store)?;
+            drop(store);
+            hand_over(&part, path)?;
+            hand_over(&lock_file(path), path)?;
+            place(&part, path)?;
+            Ok(answer)
+        })();
+        if made.is_err() {
+            // It may not even have been made.
+            let _ = std::fs::remove_file(&part);
+        }
+        drop(held);
+        made
+    }
+
+    /// Whether the place is free.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] where it is not.
+    pub fn absent(path: &Path) -> Result<(), OpenError> {
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unreadable(path, &error)),
+            Ok(_) => Err(OpenError::Exists { path: path.to_owned() }),
+        }
+    }
+
+    /// Look at a state file, which may be another process's, and change nothing at all.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what opening it would answer.
+    pub fn inspect(path: &Path) -> Result<Inspected, OpenError> {
+        if let Some(pid) = holder(path)? {
+            return Ok(Inspected::Held { pid });
+        }
+        let looked = match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Inspected::Absent),
+            Ok(_) | Err(_) => plain(path).and_then(|()| inspect(path)),
+        };
+        // One that a server has opened meanwhile changes while it is read.
+        match (looked, holder(path)?) {
+            (_, Some(pid)) => Ok(Inspected::Held { pid }),
+            (Ok(vms), None) => Ok(Inspected::Whole { vms }),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// A store that lives in memory: the demo's and the tests'.
@@ -77,26 +138,106 @@ impl Store {
 
 /// A new file comes into being whole: made beside, then renamed into place.
 fn create(path: &Path) -> Result<Database, OpenError> {
+    let part = part(path);
+    let db = write(path, &part)?;
+    place(&part, path)?;
+    Ok(db)
+}
+
+/// Where a new file is made before it has its name.
+fn part(path: &Path) -> PathBuf {
+    path.with_extension("redb.new")
+}
+
+/// A fresh database in `part`, of our newest format.
+fn write(path: &Path, part: &Path) -> Result<Database, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
-    let part = path.with_extension("redb.new");
     let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(io)?;
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(part).map_err(io)?;
     let db = Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, &error))?)
         .map_err(|error| refused(path, &error))?;
     migrate(&db, &STEPS).map_err(|error| OpenError::Io { path: path.to_owned(), why: error.to_string() })?;
-    std::fs::rename(&part, path).map_err(io)?;
-    if let Some(directory) = path.parent() {
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
-    }
     Ok(db)
+}
+
+/// Give it its name, durably.
+fn place(part: &Path, path: &Path) -> Result<(), OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+    std::fs::rename(part, path).map_err(io)?;
+    File::open(directory(path)).and_then(|directory| directory.sync_all()).map_err(io)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// What root makes here belongs to whose directory it is: the server does not run as root.
+fn hand_over(file: &Path, path: &Path) -> Result<(), OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: file.to_owned(), why: error.to_string() };
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(directory(path)).map_err(io)?;
+    std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).map_err(io)
+}
+
+/// A file that a store may be in, by what it is and who may read it.
+fn fit(path: &Path, meta: &std::fs::Metadata) -> Result<(), OpenError> {
+    if !meta.is_file() {
+        let why = if meta.is_dir() { "it is a directory" } else { "it is no plain file" }.to_owned();
+        return Err(OpenError::Foreign { path: path.to_owned(), why });
+    }
+    private(path, meta.permissions().mode(), 0o600)
+}
+
+fn plain(path: &Path) -> Result<(), OpenError> {
+    let meta = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    fit(path, &meta)
+}
+
+/// A link whose target is away (a disk that is not mounted) must not become an empty store.
+fn unreadable(path: &Path, error: &std::io::Error) -> OpenError {
+    let why = if error.kind() == std::io::ErrorKind::NotFound && path.is_symlink() {
+        "it links to a file that is not there; bring that back, or remove the link".to_owned()
+    } else {
+        error.to_string()
+    };
+    OpenError::Io { path: path.to_owned(), why }
+}
+
+fn lock_file(path: &Path) -> PathBuf {
+    path.with_extension("redb.lock")
+}
+
+/// The process that has the state file open, by its lock; `None`: nobody.
+fn holder(path: &Path) -> Result<Option<String>, OpenError> {
+    let at = lock_file(path);
+    let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
+    let mut file = match File::open(&at) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(io)?,
+    };
+    // Shared, and let go at once: a server that begins in this moment tries again.
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(pid_in(&mut file))),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+/// The process that a lock file names.
+fn pid_in(file: &mut File) -> String {
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    let pid = pid.trim();
+    if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() }
 }
 
 /// One process a state file: a lock file beside it, with our pid in it.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let at = path.with_extension("redb.lock");
+    let at = lock_file(path);
     let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&at).map_err(io)?;
@@ -111,13 +252,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
                 std::thread::sleep(LOCK_PAUSE);
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                let pid = pid.trim();
-                return Err(OpenError::Locked {
-                    path: path.to_owned(),
-                    pid: if pid.is_empty() { "(unknown)".to_owned() } else { pid.to_owned() },
-                });
+                return Err(OpenError::Locked { path: path.to_owned(), pid: pid_in(&mut file) });
             }
             Err(error) => return Err(io(error.into())),
         }
@@ -134,8 +269,9 @@ fn private(path: &Path, mode: u32, wanted: u32) -> Result<(), OpenError> {
     if mode & 0o077 == 0 { Ok(()) } else { Err(OpenError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
-/// Look at the whole file through memory: is it redb's, whole, and of a format that we know.
-fn inspect(path: &Path) -> Result<(), OpenError> {
+/// Look at the whole file through memory: is it redb's, whole, and of a format that we know. Answers
+/// how many VMs it holds.
+fn inspect(path: &Path) -> Result<usize, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
@@ -171,7 +307,7 @@ fn inspect(path: &Path) -> Result<(), OpenError> {
         migrate(&db, &STEPS).map_err(damaged)?;
         let store = Store { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
         store.verify().map_err(damaged)?;
-        Ok(())
+        Ok(store.vm_all().map_err(damaged)?.len())
     }));
     looked.unwrap_or_else(|_| {
         Err(OpenError::Damaged { path: path.to_owned(), why: "its pages contradict each other".to_owned() })

@@ -486,6 +486,7 @@ impl Link {
     }
 }
 
+/// A connection, with libvirt's event loop running for it.
 pub(super) fn open(uri: &str) -> std::result::Result<Connect, Error> {
     start_event_loop();
     let connect = Connect::open(Some(uri))?;

@@ -6,6 +6,8 @@ mod ffi;
 mod link;
 #[cfg(test)]
 mod live;
+mod once;
+mod prove;
 mod sockets;
 mod state;
 mod storage;
@@ -31,6 +33,8 @@ use crate::model::definition::{
 use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
 use crate::model::vm::{Autostart, DescribedVm, Lifetime, ListedVm, VmCounters};
+
+pub use prove::prove;
 
 use link::Link;
 use state::{Facts, power_state};
@@ -77,14 +81,6 @@ impl Libvirt {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((generation, Arc::clone(&offer), Arc::clone(&profile)));
         Ok((offer, profile))
-    }
-
-    /// libvirt's UUID of the host, asked on a connection of its own: for the one moment before the
-    /// first start is complete. `None`: it cannot be reached or does not say. Blocks.
-    #[must_use]
-    pub fn host_uuid(uri: &str) -> Option<uuid::Uuid> {
-        let text = link::open(uri).ok()?.capabilities().ok()?;
-        xml::caps::read_host(&text).ok()?.1
     }
 
     fn ask_host(&self) -> Result<(HostOffer, HostProfile)> {
