@@ -2,6 +2,7 @@
 //! store, take up what was interrupted, bind the port (what is known is served at once, marked
 //! stale), connect libvirt, recover, compare, serve verbs.
 
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -172,7 +173,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     }
     for address in &addresses {
         tracing::info!(%address, "listening");
-        println!("quantixkvm is serving on http://{address}");
+        // Who started it may not listen any more.
+        let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
     }
     tokio::spawn(wait_for_signal(stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone()).await;

@@ -113,6 +113,7 @@ async fn every_verb_is_done_once_under_its_key() {
             "vm.saved_memory_dropped",
             "vm.updated",
             "vm.updated",
+            "vm.updated",
             "vm.deleted"
         ]
     );

@@ -1,5 +1,8 @@
 //! What another libvirt client does shows up here, and what it made is never harmed.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::testbed::Testbed;
@@ -137,4 +140,88 @@ async fn an_edit_of_virsh_waits_as_a_pending_change() {
     server.ok("StopVM", json!({ "id": id, "force": true })).await;
     until(&server, "nothing pending", id, |vm| vm["status"]["pendingChanges"].is_null()).await;
     server.ok("DeleteVM", json!({ "id": id })).await;
+}
+
+/// Names and states as `virsh` tells them, by id.
+fn told_by_virsh(bed: &Testbed) -> BTreeMap<String, (String, String)> {
+    let mut found = BTreeMap::new();
+    for line in bed.virsh(&["list", "--all", "--uuid", "--name"]).lines() {
+        let mut words = line.split_whitespace();
+        let (Some(id), Some(name)) = (words.next(), words.next()) else { continue };
+        let state = match bed.virsh(&["domstate", id]).as_str() {
+            "running" => "RUNNING",
+            "paused" => "PAUSED",
+            "shut off" => "STOPPED",
+            other => panic!("{name} is {other}"),
+        };
+        found.insert(id.to_owned(), (name.to_owned(), state.to_owned()));
+    }
+    found
+}
+
+async fn told_by_us(server: &Server) -> BTreeMap<String, (String, String)> {
+    let list = server.ok("ListVMs", json!({ "pageSize": 1000 })).await;
+    let vms = list["vms"].as_array().cloned().unwrap_or_default();
+    vms.iter()
+        .map(|vm| {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            (text(&vm["id"]), (text(&vm["name"]), state_of(vm)))
+        })
+        .collect()
+}
+
+/// R10: another administrator does as he likes, and a few verbs of ours go between.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_virsh_does_the_picture_agrees_within_five_seconds() {
+    const BURSTS: usize = 12;
+    let seed = std::env::var("QKVM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("R10: seed {seed} (QKVM_SEED repeats it)");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let bed = Testbed::new();
+    let server = Server::on(&bed.uri).await;
+    let ours = server
+        .ok(
+            "CreateVM",
+            json!({ "name": "ours", "startOnCreate": true,
+            "spec": { "cpu": { "cores": 1 }, "memory": { "sizeMib": 256 } } }),
+        )
+        .await;
+    let ours = ours["id"].as_str().expect("an id").to_owned();
+    let (mut acts, mut slowest) = (0, Duration::ZERO);
+    for burst in 0..BURSTS {
+        for _ in 0..random.usize(1..8) {
+            acts += 1;
+            let number = random.u8(0..4);
+            let id = format!("7e57ed00-0000-4000-8000-00000000001{number}");
+            match random.u8(0..10) {
+                0..3 => {
+                    let memory = 64 * random.u32(4..9);
+                    let text = FOREIGN
+                        .replace(ID, &id)
+                        .replace("<name>theirs</name>", &format!("<name>theirs-{number}</name>"))
+                        .replace(">256</memory>", &format!(">{memory}</memory>"));
+                    // Refused where it goes by another name by now.
+                    bed.try_virsh(&["define", &bed.file(&format!("{number}.xml"), &text)]);
+                }
+                3 => drop(bed.try_virsh(&["undefine", &id])),
+                4..6 => drop(bed.try_virsh(&["start", &id])),
+                6 => drop(bed.try_virsh(&["destroy", &id])),
+                7 => drop(bed.try_virsh(&["suspend", &id])),
+                8 => drop(bed.try_virsh(&["domrename", &id, &format!("renamed-{number}-{acts}")])),
+                _ => {
+                    let verb = if random.bool() { "PauseVM" } else { "ResumeVM" };
+                    server.call(verb, json!({ "id": id })).await;
+                }
+            }
+        }
+        let begun = Instant::now();
+        server
+            .until(&format!("the picture to agree after burst {burst}"), Duration::from_secs(5), async || {
+                (told_by_us(&server).await == told_by_virsh(&bed)).then_some(())
+            })
+            .await;
+        slowest = slowest.max(begun.elapsed());
+    }
+    assert_eq!(server.state(&ours).await, "RUNNING", "our own VM was touched");
+    println!("R10: {acts} acts of virsh in {BURSTS} bursts; the picture agreed after {slowest:?} at most");
 }
