@@ -48,12 +48,6 @@ pub struct Config {
     pub insecure_listen: bool,
     /// Further names by which this host may be addressed.
     pub hostnames: Vec<String>,
-    /// Promised vCPUs a host thread, at first registration.
-    pub cpu_overcommit: f64,
-    /// Promised guest memory a byte of host memory, at first registration.
-    pub memory_overcommit: f64,
-    /// Memory kept for the host, MiB, at first registration.
-    pub reserved_memory_mib: u64,
 }
 
 impl Default for Config {
@@ -69,9 +63,6 @@ impl Default for Config {
             allow_root: false,
             insecure_listen: false,
             hostnames: Vec::new(),
-            cpu_overcommit: 4.0,
-            memory_overcommit: 1.0,
-            reserved_memory_mib: 1024,
         }
     }
 }
@@ -99,13 +90,10 @@ pub struct Layer {
     pub allow_root: Option<bool>,
     pub insecure_listen: Option<bool>,
     pub hostnames: Option<Vec<String>>,
-    pub cpu_overcommit: Option<f64>,
-    pub memory_overcommit: Option<f64>,
-    pub reserved_memory_mib: Option<u64>,
 }
 
 /// The keys, for hints and the environment.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 10] = [
     "listen",
     "data_dir",
     "libvirt_uri",
@@ -116,9 +104,6 @@ const KEYS: [&str; 13] = [
     "allow_root",
     "insecure_listen",
     "hostnames",
-    "cpu_overcommit",
-    "memory_overcommit",
-    "reserved_memory_mib",
 ];
 
 impl Config {
@@ -138,8 +123,7 @@ impl Config {
                 .map_err(|error| ConfigError { place: place.clone(), problem: hinted(&error.to_string()) })?;
             config.apply(layer, |key| format!("{place}: {key}"))?;
         }
-        let (layer, names) = of_environment(environment)?;
-        let _ = names;
+        let layer = of_environment(environment)?;
         config.apply(layer, |key| format!("{ENV_PREFIX}{}", key.to_ascii_uppercase()))?;
         config.apply(flags, |key| format!("--{}", key.replace('_', "-")))?;
         config.check()
@@ -196,23 +180,6 @@ impl Config {
                 .map_err(|error| bad("log_level", format!("\"{level}\" is no level or filter: {error}")))?;
             self.log_level = level;
         }
-        for (key, value, field) in [
-            ("cpu_overcommit", layer.cpu_overcommit, &mut self.cpu_overcommit),
-            ("memory_overcommit", layer.memory_overcommit, &mut self.memory_overcommit),
-        ] {
-            if let Some(value) = value {
-                if !(0.1..=100.0).contains(&value) {
-                    return Err(bad(key, format!("must be 0.1 to 100; it is {value}")));
-                }
-                *field = value;
-            }
-        }
-        if let Some(mib) = layer.reserved_memory_mib {
-            if mib > 1 << 24 {
-                return Err(bad("reserved_memory_mib", format!("must be at most {}; it is {mib}", 1 << 24)));
-            }
-            self.reserved_memory_mib = mib;
-        }
         if let Some(names) = layer.hostnames {
             for name in &names {
                 let fine =
@@ -246,9 +213,8 @@ impl Config {
 }
 
 /// The environment's layer. A variable of ours that is no key is refused by name.
-fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result<(Layer, Vec<String>), ConfigError> {
+fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
-    let mut names = Vec::new();
     for (name, value) in environment {
         let Some(key) = name.strip_prefix(ENV_PREFIX) else { continue };
         let key = key.to_ascii_lowercase();
@@ -258,7 +224,6 @@ fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result
             "0" | "false" | "no" | "" => Ok(Some(false)),
             other => Err(bad(format!("must be true or false; it is \"{other}\""))),
         };
-        let number = || value.parse().map(Some).map_err(|_| bad(format!("\"{value}\" is no number")));
         let list =
             || Some(value.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect());
         match key.as_str() {
@@ -272,12 +237,6 @@ fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result
             "allow_root" => layer.allow_root = flag()?,
             "insecure_listen" => layer.insecure_listen = flag()?,
             "hostnames" => layer.hostnames = list(),
-            "cpu_overcommit" => layer.cpu_overcommit = number()?,
-            "memory_overcommit" => layer.memory_overcommit = number()?,
-            "reserved_memory_mib" => {
-                layer.reserved_memory_mib =
-                    Some(value.parse().map_err(|_| bad(format!("\"{value}\" is no whole number")))?);
-            }
             other => {
                 return Err(bad(match nearest(other) {
                     Some(near) => format!("is no setting; did you mean {ENV_PREFIX}{}?", near.to_ascii_uppercase()),
@@ -285,9 +244,8 @@ fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result
                 }));
             }
         }
-        names.push(name);
     }
-    Ok((layer, names))
+    Ok(layer)
 }
 
 /// An unknown key gets the nearest known one.
@@ -359,10 +317,6 @@ mod tests {
             ("accelerator = 'xen'", vec![], vec!["accelerator", "auto, kvm or tcg", "xen"]),
             ("log_format = 'xml'", vec![], vec!["log_format", "human or json"]),
             ("log_level = 'a=b=c'", vec![], vec!["log_level"]),
-            ("cpu_overcommit = 0.0", vec![], vec!["cpu_overcommit", "0.1 to 100"]),
-            ("memory_overcommit = 1000.0", vec![], vec!["memory_overcommit"]),
-            ("reserved_memory_mib = -1", vec![], vec!["reserved_memory_mib"]),
-            ("reserved_memory_mib = 99999999", vec![], vec!["reserved_memory_mib", "at most"]),
             ("hostnames = ['a b']", vec![], vec!["hostnames", "a b"]),
             ("demo = 3", vec![], vec!["demo"]),
             ("[server]\nport = 1", vec![], vec!["server"]),
@@ -370,8 +324,6 @@ mod tests {
             ("", vec![("QUANTIXKVM_LISTN", "x")], vec!["QUANTIXKVM_LISTN", "QUANTIXKVM_LISTEN"]),
             ("", vec![("QUANTIXKVM_ZZZZZZZZ", "x")], vec!["QUANTIXKVM_ZZZZZZZZ", "the settings are"]),
             ("", vec![("QUANTIXKVM_DEMO", "maybe")], vec!["QUANTIXKVM_DEMO", "true or false"]),
-            ("", vec![("QUANTIXKVM_CPU_OVERCOMMIT", "x")], vec!["QUANTIXKVM_CPU_OVERCOMMIT", "no number"]),
-            ("", vec![("QUANTIXKVM_CPU_OVERCOMMIT", "NaN")], vec!["QUANTIXKVM_CPU_OVERCOMMIT"]),
             ("", vec![("QUANTIXKVM_LISTEN", "")], vec!["QUANTIXKVM_LISTEN", "at least one"]),
             ("", vec![("QUANTIXKVM_LISTEN", "[::]:80")], vec!["[::]:80"]),
         ] {

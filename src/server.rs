@@ -22,7 +22,7 @@ use crate::service::core::{Core, LinkState};
 use crate::service::demo::{self, Demo, DemoMachine};
 use crate::service::idempotency::InFlight;
 use crate::service::inventory::{Inventory, ReadSpec, Vm};
-use crate::service::node::{Machine, NodeService, ThisMachine, local_node_id};
+use crate::service::node::{Machine, NodeService, ThisMachine, has_local_node_id, local_node_id};
 use crate::service::operations::OperationService;
 use crate::service::reconcile::Reconciler;
 use crate::service::statistics;
@@ -31,6 +31,9 @@ use crate::store::{OpenError, Store};
 
 /// The state file's name in the data directory.
 pub const STATE_FILE: &str = "state.redb";
+
+/// How long the first start waits for libvirt to say which host this is.
+const HOST_UUID_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -90,11 +93,13 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         None => open_store(&config.data_dir)?,
     };
     let uri = demo.as_ref().map_or_else(|| config.libvirt_uri.clone(), Demo::uri);
+    let asked = uri.clone();
     let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(uri, choice(config.accelerator)));
     if demo.is_some() {
         demo::seed(&store).map_err(other)?;
     }
-    let node_id = local_node_id(&store, None).map_err(other)?;
+    let host_uuid = if has_local_node_id(&store).map_err(other)? { None } else { ask_host_uuid(asked).await };
+    let node_id = local_node_id(&store, host_uuid).map_err(other)?;
     let reader = Arc::clone(&libvirt);
     let read: ReadSpec = Arc::new(move |text| reader.read(text).unwrap_or_default());
     let core = Arc::new(Core::new(store.clone(), Arc::clone(&libvirt), Inventory::new(read), node_id));
@@ -190,6 +195,12 @@ pub fn choice(configured: Accelerator) -> AcceleratorChoice {
         Accelerator::Kvm => AcceleratorChoice::Kvm,
         Accelerator::Tcg => AcceleratorChoice::Tcg,
     }
+}
+
+/// At the first start of all: libvirt's UUID of this host, if it can be had soon.
+async fn ask_host_uuid(uri: String) -> Option<uuid::Uuid> {
+    let asked = tokio::task::spawn_blocking(move || Libvirt::host_uuid(&uri));
+    tokio::time::timeout(HOST_UUID_PATIENCE, asked).await.ok()?.ok()?
 }
 
 fn open_store(dir: &Path) -> Result<Store, ServeError> {

@@ -1,5 +1,6 @@
 //! `serve`: logs, then the server.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -10,7 +11,11 @@ use crate::config::{Config, LogFormat};
 pub fn serve(config: Config) -> ExitCode {
     let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
     match config.log_format {
-        LogFormat::Human => tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init(),
+        LogFormat::Human => tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init(),
         LogFormat::Json => {
             tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
         }

@@ -54,7 +54,6 @@ struct Facts {
 }
 
 /// The whole surface.
-#[must_use]
 pub fn router(surface: Surface) -> Router {
     let mut services: Vec<String> = surface
         .rpc

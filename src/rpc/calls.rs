@@ -106,3 +106,80 @@ where
         Err(lost) => Err(refused(ctx)(ServiceError::Internal(format!("the task of the request ended: {lost}")))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use buffa_types::google::protobuf::Empty;
+    use connectrpc::ErrorCode;
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::hypervisor::libvirt::Libvirt;
+    use crate::hypervisor::{AcceleratorChoice, Hypervisor};
+    use crate::model::operation::{Intent, OperationState, Verb};
+    use crate::service::core::Core;
+    use crate::service::demo::{self, Demo, DemoMachine};
+    use crate::service::inventory::{Inventory, Vm};
+    use crate::service::node::{NodeService, ThisMachine, local_node_id};
+    use crate::service::operations::{Hold, OperationService, new_operation};
+    use crate::service::vm::{Readiness, VmService};
+    use crate::store::Store;
+
+    const VM: &str = "11111111-1111-1111-1111-111111111111";
+
+    /// The demo without libvirt: what is asked here never reaches it.
+    fn state() -> RpcState {
+        let demo = Demo::prepare().expect("the kernel gives a file in memory");
+        let store = Store::in_memory().expect("a store in memory");
+        demo::seed(&store).expect("the seed is taken");
+        let libvirt: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(demo.uri(), AcceleratorChoice::Auto));
+        let reader = Arc::clone(&libvirt);
+        let inventory = Inventory::new(Arc::new(move |text| reader.read(text).unwrap_or_default()));
+        let node = local_node_id(&store, None).expect("the seed names it");
+        let core = Arc::new(Core::new(store.clone(), libvirt, inventory, node));
+        let known = store.vm_all().expect("it answers");
+        core.inventory.write(|_, edits| known.into_iter().for_each(|record| edits.put(Vm::of_record(record))));
+        let operations = Arc::new(OperationService::new(Arc::clone(&core)));
+        let machine = Arc::new(DemoMachine::new(ThisMachine::new("/".into())));
+        let opened = NodeService::open(Arc::clone(&core), Arc::clone(&operations), machine, None);
+        let nodes = Arc::new(opened.expect("the store answers"));
+        let (_, ready) = watch::channel(Readiness::Ready);
+        let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready));
+        RpcState { core, vms, nodes, operations, in_flight: Arc::default(), stop: CancellationToken::new() }
+    }
+
+    /// A change whose work begins an operation and then, where `words` says so, panics.
+    async fn ask(state: &RpcState, words: Option<&'static str>) -> Result<Empty, ConnectError> {
+        let headers = [("x-request-id", "r-26"), ("idempotency-key", "k")]
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        let ctx = RequestContext::new(headers.into_iter().collect()).with_path("/x/Y");
+        let work = move |state: RpcState, caller: Caller| async move {
+            let operation = new_operation(&caller, Verb::Start, VM.to_owned(), Intent::Plain);
+            let running = state.operations.take(operation).map_err(|_| ServiceError::Internal("held".to_owned()))?;
+            let running = Hold::new(running, Arc::clone(&state.operations));
+            assert!(words.is_none(), "{}", words.unwrap_or_default());
+            state.operations.release(&running);
+            Ok(())
+        };
+        let asked = change(state, &ctx, &VM, work, |_, ()| Empty::default(), |_, _| Ok(()));
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("it is answered")
+    }
+
+    /// R26.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_panic_is_internal_lets_go_of_its_vm_and_of_its_key() {
+        let state = state();
+        let told = ask(&state, Some("the password is hunter2")).await.expect_err("it panicked");
+        let message = told.message.clone().unwrap_or_default();
+        assert_eq!(told.code, ErrorCode::Internal);
+        assert!(message.contains("r-26") && !message.contains("hunter2"), "{message}");
+        assert!(state.operations.holder(VM).is_none(), "the VM is still held");
+        assert!(state.operations.in_flight().iter().all(|operation| operation.state != OperationState::Running));
+        // The same key again, and another after it: neither waits for the one that is gone.
+        ask(&state, None).await.expect("it is done");
+        ask(&state, Some("not done again")).await.expect("it is answered by the first answer");
+    }
+}

@@ -48,12 +48,11 @@ fn info(reason: &str, facts: &[(&str, &str)]) -> ErrorDetail {
 /// request's id.
 pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
     let code = code(error.kind());
-    let sentence = match error {
-        ServiceError::Internal(cause) => {
-            tracing::error!(%cause, "internal error");
-            format!("internal error; the log holds its cause under request id {request_id}")
-        }
-        told => told.to_string(),
+    let sentence = if let ServiceError::Internal(cause) = error {
+        tracing::error!(%cause, "internal error");
+        format!("internal error; the log holds its cause under request id {request_id}")
+    } else {
+        error.to_string()
     };
     let found = match error {
         ServiceError::Invalid(violations) => {

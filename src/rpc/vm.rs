@@ -42,6 +42,17 @@ fn reread(state: &RpcState, id: &str) -> Result<Arc<Vm>, ServiceError> {
 }
 
 impl Vms {
+    /// The VM that a request names, noted in the request's span.
+    fn id(&self, ctx: &RequestContext, text: &str) -> Result<VmId, ConnectError> {
+        let id = vm_in::id(text).map_err(refused(ctx))?;
+        let span = tracing::Span::current();
+        span.record("vm", tracing::field::display(id));
+        if let Some(vm) = self.0.core.inventory.get(id) {
+            span.record("project", tracing::field::display(vm.record.project_id));
+        }
+        Ok(id)
+    }
+
     /// A verb of one VM that answers the VM.
     async fn verb<R, F, Fut>(&self, ctx: &RequestContext, request: &R, work: F) -> ServiceResult<wire::VirtualMachine>
     where
@@ -61,7 +72,11 @@ impl wire::VmService for Vms {
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
         let wanted = vm_in::create(&request).map_err(refused(&ctx))?;
-        self.verb(&ctx, &request, |state, caller| async move { state.vms.create(&caller, wanted).await }).await
+        tracing::Span::current().record("project", tracing::field::display(wanted.project_id));
+        let made =
+            self.verb(&ctx, &request, |state, caller| async move { state.vms.create(&caller, wanted).await }).await?;
+        tracing::Span::current().record("vm", &made.body.id);
+        Ok(made)
     }
 
     async fn get_vm(
@@ -69,7 +84,7 @@ impl wire::VmService for Vms {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::GetVMRequest>,
     ) -> ServiceResult<impl Encodable<wire::VirtualMachine> + Send + use<>> {
-        let vm = vm_in::id(request.id).and_then(|id| self.0.vms.get(id)).map_err(refused(&ctx))?;
+        let vm = self.0.vms.get(self.id(&ctx, request.id)?).map_err(refused(&ctx))?;
         Response::ok(Row::new(&self.0.core, vm))
     }
 
@@ -90,11 +105,13 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::UpdateVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let read = vm_in::id(&request.id).and_then(|id| {
-            let present = self.0.core.inventory.spec(&*self.0.vms.get(id)?);
-            Ok((id, vm_in::update(&request, &present)?))
-        });
-        let (id, wanted) = read.map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
+        let wanted = self
+            .0
+            .vms
+            .get(id)
+            .and_then(|vm| vm_in::update(&request, &self.0.core.inventory.spec(&vm)))
+            .map_err(refused(&ctx))?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.update(&caller, id, wanted).await }).await
     }
 
@@ -104,7 +121,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::DeleteVMRequest>,
     ) -> ServiceResult<Empty> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         let how = vm_in::delete(&request);
         let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };
         let answer: Result<Empty, ConnectError> =
@@ -118,7 +135,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::StartVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.start(&caller, id).await }).await
     }
 
@@ -128,7 +145,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::StopVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         let how = vm_in::stop(&request);
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.stop(&caller, id, how).await }).await
     }
@@ -139,7 +156,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::RebootVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         let how = if request.force { Reboot::Reset } else { Reboot::Graceful };
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.reboot(&caller, id, how).await }).await
     }
@@ -150,7 +167,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::PauseVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.pause(&caller, id).await }).await
     }
 
@@ -160,7 +177,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::ResumeVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.resume(&caller, id).await }).await
     }
 
@@ -170,7 +187,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::SuspendVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.suspend(&caller, id).await }).await
     }
 
@@ -180,8 +197,8 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::AdoptVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let read = vm_in::id(&request.id).and_then(|id| Ok((id, vm_in::project(&request.project_id)?)));
-        let (id, project) = read.map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
+        let project = vm_in::project(&request.project_id).map_err(refused(&ctx))?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.adopt(&caller, id, project).await }).await
     }
 
@@ -191,7 +208,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::RedefineVMRequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
         let request = request.to_owned_message();
-        let id = vm_in::id(&request.id).map_err(refused(&ctx))?;
+        let id = self.id(&ctx, &request.id)?;
         self.verb(&ctx, &request, move |state, caller| async move { state.vms.redefine(&caller, id).await }).await
     }
 

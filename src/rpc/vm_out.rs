@@ -83,7 +83,7 @@ pub(super) fn status(vm: &Vm) -> wire::VmStatus {
     wire::VmStatus {
         state: state.into(),
         node_id: record.node_id.to_string(),
-        ip_addresses: vm.ip_addresses.clone(),
+        ip_addresses: addresses(vm),
         error_message: record.error_message.clone(),
         state_changed_at: moment(record.state_changed_at).into(),
         last_seen_at: moment(record.last_seen_at).into(),
@@ -95,6 +95,18 @@ pub(super) fn status(vm: &Vm) -> wire::VmStatus {
         unresponsive_since: vm.unresponsive_since.map(moment).into(),
         ..Default::default()
     }
+}
+
+/// Leases and what the agent tells, each once, IPv4 first.
+fn addresses(vm: &Vm) -> Vec<String> {
+    let mut all = vm.ip_addresses.clone();
+    for address in &vm.agent_addresses {
+        if !all.contains(address) {
+            all.push(address.clone());
+        }
+    }
+    all.sort_by_key(|address| address.contains(':'));
+    all
 }
 
 fn pending(change: &SpecChange) -> wire::PendingChange {

@@ -206,11 +206,10 @@ mod tests {
     /// Things are (id, value); negative values are not wanted.
     type Thing = (u32, i32);
 
-    fn watch(
-        present: &[Thing],
-        room: usize,
-    ) -> (broadcast::Sender<(Thing, bool)>, CancellationToken, impl Stream<Item = Result<Frame<Thing>, ConnectError>>)
-    {
+    type Sender = broadcast::Sender<(Thing, bool)>;
+    type Answer = Result<Frame<Thing>, ConnectError>;
+
+    fn watch(present: &[Thing], room: usize) -> (Sender, CancellationToken, impl Stream<Item = Answer>) {
         let (sender, changes) = broadcast::channel(room);
         let stop = CancellationToken::new();
         let watched = Watched {

@@ -155,9 +155,10 @@ impl From<HypervisorError> for ServiceError {
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::AlreadyExists { .. } => Self::AlreadyExists(error.to_string()),
-            other => Self::Internal(format!("the state file failed: {other}")),
+        if let StoreError::AlreadyExists { .. } = error {
+            Self::AlreadyExists(error.to_string())
+        } else {
+            Self::Internal(format!("the state file failed: {error}"))
         }
     }
 }

@@ -3,18 +3,20 @@
 //! refused; while the first is in flight, a retry waits for it.
 //!
 //! Only answers after the intent was committed are kept: a request that was refused at the door
-//! may be sent again and judged anew.
+//! may be sent again and judged anew. What needs no operation begins its key in its one commit
+//! ([`begun`]); a success that had nothing to commit is kept with its answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::model::id::OperationId;
 use crate::model::operation::OperationState;
-use crate::store::Kept;
+use crate::store::{Kept, StoreError, Transaction};
 
 use super::core::{Core, blocking};
-use super::error::ServiceError;
+use super::error::{ErrorKind, ServiceError};
 use super::requests::IdempotencyKey;
 
 /// What a request with a key is told.
@@ -30,6 +32,32 @@ pub enum Told<A> {
     },
     /// The first answer was an error: its code and its sentence.
     Refused { code: String, message: String },
+}
+
+/// Note, in the one commit of a change that needs no operation, that the request with this key has
+/// been done.
+///
+/// # Errors
+/// The store's.
+pub fn begun(tx: &mut Transaction<'_>, key: Option<IdempotencyKey>) -> Result<(), StoreError> {
+    match key {
+        Some(key) => tx.idempotency_begin(&key.key, &key.body, OperationId(uuid::Uuid::nil())),
+        None => Ok(()),
+    }
+}
+
+/// The place of a request in the table; a panic leaves it too, or its retries would wait forever.
+struct Place<'a> {
+    keys: &'a Mutex<HashMap<[u8; 32], watch::Receiver<()>>>,
+    key: [u8; 32],
+    /// Dropped behind the row: who waits finds the place free.
+    _done: watch::Sender<()>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
 }
 
 /// Requests with keys that are in flight.
@@ -53,7 +81,7 @@ impl InFlight {
         let Some(key) = key else {
             return work.await.map(Told::Fresh);
         };
-        let done = loop {
+        let place = loop {
             let first = {
                 let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
                 match keys.get(&key.key) {
@@ -66,14 +94,13 @@ impl InFlight {
                 }
             };
             match first {
-                Ok(done) => break done,
+                Ok(done) => break Place { keys: &self.keys, key: key.key, _done: done },
                 // Closed when the first has ended, however it did.
                 Err(mut first) => while first.changed().await.is_ok() {},
             }
         };
         let answer = self.first(core, key, work, bytes).await;
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.key);
-        drop(done);
+        drop(place);
         answer
     }
 
@@ -91,51 +118,65 @@ impl InFlight {
                     "was used for another request within the last 24 hours; send a new key with a new request",
                 ));
             }
-            return told(core, kept);
+            if let Some(told) = told(core, kept)? {
+                return Ok(told);
+            }
         }
         let answer = work.await;
+        // Libvirt went away meanwhile: the retry is to hear what became of it, not this.
+        if matches!(answer, Err(ServiceError::Unavailable(_))) {
+            return answer.map(Told::Fresh);
+        }
         let (code, kept) = match &answer {
             Ok(answer) => (String::new(), bytes(answer)),
             Err(error) => (error.kind().word().to_owned(), error.to_string().into_bytes()),
         };
         let keeper = Arc::clone(core);
-        // Kept only where the work began: there is a row of it then.
+        let succeeded = answer.is_ok();
         blocking(move || {
-            if keeper.store.idempotency_get(&key.key)?.is_none() {
+            let is_begun = keeper.store.idempotency_get(&key.key)?.is_some();
+            // A refusal at the door leaves no row, and is not kept.
+            if !is_begun && !succeeded {
                 return Ok(());
             }
-            keeper.store.commit(|tx| tx.idempotency_answer(&key.key, &code, kept).map_err(ServiceError::from))
+            keeper.store.commit(|tx| {
+                if !is_begun {
+                    begun(tx, Some(key))?;
+                }
+                tx.idempotency_answer(&key.key, &code, kept).map_err(ServiceError::from)
+            })
         })
         .await?;
         answer.map(Told::Fresh)
     }
 }
 
-/// What the first request was told, or would have been.
-fn told<A>(core: &Arc<Core>, kept: Kept) -> Result<Told<A>, ServiceError> {
+/// What the first request was told, or would have been; `None` where a restart interrupted it,
+/// nobody was answered, and nothing of it was left: it is done now, or every retry would hear for a
+/// day that it should be tried again.
+fn told<A>(core: &Arc<Core>, kept: Kept) -> Result<Option<Told<A>>, ServiceError> {
     if let Some((code, bytes)) = kept.answer {
-        return Ok(if code.is_empty() {
+        return Ok(Some(if code.is_empty() {
             Told::Again(bytes)
         } else {
             Told::Refused { code, message: String::from_utf8_lossy(&bytes).into_owned() }
-        });
+        }));
     }
     if kept.operation.0.is_nil() {
-        return Ok(Told::Done { resource_id: None });
+        return Ok(Some(Told::Done { resource_id: None }));
     }
     let Some(operation) = core.store.operation_get(kept.operation)? else {
-        return Ok(Told::Done { resource_id: None });
+        return Ok(Some(Told::Done { resource_id: None }));
     };
-    Ok(match operation.state {
-        OperationState::Succeeded => Told::Done { resource_id: Some(operation.resource_id) },
+    match operation.state {
+        OperationState::Succeeded => Ok(Some(Told::Done { resource_id: Some(operation.resource_id) })),
+        OperationState::Failed if operation.error_code == ErrorKind::Unavailable.word() => Ok(None),
         OperationState::Failed | OperationState::Cancelled => {
-            Told::Refused { code: operation.error_code, message: operation.error_message }
+            Ok(Some(Told::Refused { code: operation.error_code, message: operation.error_message }))
         }
-        OperationState::Running => {
-            return Err(ServiceError::Unavailable(format!(
-                "operation {} of the first request was interrupted by a restart and is being finished; try again",
-                operation.id
-            )));
-        }
-    })
+        OperationState::Running => Err(ServiceError::Unavailable(format!(
+            "operation {} of the first request was interrupted by a restart and is being finished; try again",
+            operation.id
+        ))),
+    }
 }

@@ -46,7 +46,10 @@ pub struct Vm {
     pub operation: Option<Arc<Operation>>,
     /// Since when the hypervisor process has not answered.
     pub unresponsive_since: Option<Moment>,
+    /// By the DHCP leases of the host's networks.
     pub ip_addresses: Vec<String>,
+    /// As the guest agent tells them.
+    pub agent_addresses: Vec<String>,
     /// libvirt is away: this is what was last known.
     pub stale: bool,
     /// The picture's version at which this VM changed last.
@@ -78,6 +81,7 @@ impl Vm {
             operation: None,
             unresponsive_since: None,
             ip_addresses: Vec::new(),
+            agent_addresses: Vec::new(),
             stale: false,
             version: 0,
             wire: WireCache::default(),
@@ -96,6 +100,7 @@ impl Vm {
             operation: self.operation.clone(),
             unresponsive_since: self.unresponsive_since,
             ip_addresses: self.ip_addresses.clone(),
+            agent_addresses: self.agent_addresses.clone(),
             stale: self.stale,
             version: self.version,
             wire: WireCache::default(),

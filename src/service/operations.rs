@@ -312,14 +312,23 @@ impl OperationService {
     /// The store's.
     pub fn reclaim(&self) -> Result<(), ServiceError> {
         for operation in self.core.store.operations_unfinished()? {
+            let newer = operation.clone();
             match self.take(operation) {
                 Ok(running) => self.leave(&running, "interrupted by a restart"),
-                // A forced stop and what it pre-empted: the older holds the VM, and the newer is
-                // ended by the look at the VM's state that follows.
-                Err(holder) => tracing::warn!(
-                    operation = %holder.operation().id,
-                    "two unfinished operations of one VM; the older holds it"
-                ),
+                // A forced stop and what it pre-empted. The older holds the VM and is recovered by
+                // the VM's state as it is found; of the newer that state says all there is to say.
+                Err(holder) => {
+                    let mut newer = newer;
+                    newer.state = OperationState::Failed;
+                    newer.finished_at = Some(Moment::now());
+                    newer.cancel = Cancel::Impossible;
+                    "unavailable".clone_into(&mut newer.error_code);
+                    newer.error_message = format!(
+                        "interrupted by a restart, beside operation {}; the VM's state says what was done",
+                        holder.operation().id
+                    );
+                    self.core.store.commit(|tx| tx.operation_put(&newer).map_err(ServiceError::from))?;
+                }
             }
         }
         Ok(())

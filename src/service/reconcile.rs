@@ -28,7 +28,7 @@ use super::inventory::{Edits, Picture, Vm};
 use super::node::NodeService;
 use super::operations::OperationService;
 use super::recover::recover;
-use super::vm::Readiness;
+use super::vm::{Readiness, follow_now};
 
 /// The safety net: of some outside changes libvirt gives no notice (autostart, and definitions
 /// changed by anything but a whole new one). Every tick some definitions are read again,
@@ -360,6 +360,7 @@ fn absent(
         lost.record.lost_reason = reason;
         lost.stale = false;
         lost.ip_addresses.clear();
+        lost.agent_addresses.clear();
         lost.pending_changes.clear();
         tx.vm_put(&lost.record)?;
         edits.put(lost);
@@ -491,6 +492,7 @@ pub(crate) fn apply_listing(vm: &mut Vm, listed: &ListedVm, picture: &Picture) {
         record.lost_reason.clear();
         if !listed.state.holds_resources() {
             vm.ip_addresses.clear();
+            vm.agent_addresses.clear();
             vm.pending_changes.clear();
             vm.unresponsive_since = None;
         }
@@ -586,6 +588,7 @@ fn look_once(core: &Core, id: VmId, mut read: bool, overtaken: Overtaken) -> Res
     let known = core.inventory.get(id);
     read |= known.as_ref().is_none_or(|vm| vm.record.definition.0.is_empty());
     let description = if read { core.hypervisor.describe(id)? } else { None };
+    let tagged = description.as_ref().map(|read| read.identity.as_ref().map(|identity| identity.generation));
     let told = core.inventory.write(|picture, edits| {
         if !counts(picture) {
             return Err(());
@@ -633,6 +636,15 @@ fn look_once(core: &Core, id: VmId, mut read: bool, overtaken: Overtaken) -> Res
         && (changed || event.is_some())
     {
         core.keep_later(changed.then_some(id), event);
+    }
+    // Metadata that does not say what our record says is written again: a write of it may have
+    // failed, or someone has replaced the definition.
+    if let (Some(tagged), Some(vm)) = (tagged, core.inventory.get(id))
+        && vm.record.origin.is_managed()
+        && vm.operation.is_none()
+        && tagged != Some(vm.record.generation)
+    {
+        follow_now(core, id)?;
     }
     Ok(true)
 }

@@ -3,22 +3,27 @@
 //! another; a VM whose statistics stay away while the others come is shown as not responding.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::hypervisor::AgentChannel;
 use crate::model::id::VmId;
 use crate::model::vm::{Moment, PowerState, VmCounters};
 
 use super::core::{Core, blocking};
-use super::inventory::Usage;
+use super::inventory::{Usage, Vm};
 
 const TICK: Duration = Duration::from_secs(2);
 const SILENT_AFTER: Duration = Duration::from_secs(2);
 /// Addresses change rarely: every third tick.
 const ADDRESSES_EVERY: u32 = 3;
+/// Guest agents are asked every so many ticks, a few at a time: each is a question to a guest.
+const AGENTS_EVERY: u32 = 5;
+const AGENTS_A_TIME: usize = 20;
 
 /// Measure until `stop`.
 pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
@@ -26,6 +31,7 @@ pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last: HashMap<VmId, (Instant, VmCounters)> = HashMap::new();
     let mut round = 0_u32;
+    let mut asked_up_to = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -52,6 +58,11 @@ pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
         round = round.wrapping_add(1);
         if round % ADDRESSES_EVERY == 1 {
             addresses(&core).await;
+        }
+        if round % AGENTS_EVERY == 1 {
+            let next = next_agents(&core, asked_up_to);
+            asked_up_to = next.last().copied();
+            tokio::spawn(agents(Arc::clone(&core), next));
         }
     }
 }
@@ -105,6 +116,42 @@ fn silent(core: &Arc<Core>, usage: &BTreeMap<VmId, Usage>) {
         .collect();
     for (id, silent) in changed {
         core.inventory.edit(id, |vm| vm.unresponsive_since = silent.then(Moment::now));
+    }
+}
+
+/// The running VMs with an agent's channel that are asked next: round and round, by id.
+fn next_agents(core: &Core, after: Option<VmId>) -> Vec<VmId> {
+    let picture = core.inventory.picture();
+    let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let may_answer =
+        |vm: &Vm| vm.record.state == PowerState::Running && vm.operation.is_none() && vm.unresponsive_since.is_none();
+    picture
+        .vms
+        .range((begin, Bound::Unbounded))
+        .filter(|(_, vm)| may_answer(vm) && core.inventory.spec(vm).agent == Some(true))
+        .map(|(id, _)| *id)
+        .take(AGENTS_A_TIME)
+        .collect()
+}
+
+/// Addresses as these guests' agents tell them. One that does not answer holds up the next ones of
+/// this round alone.
+async fn agents(core: Arc<Core>, ids: Vec<VmId>) {
+    for id in ids {
+        let told = core.ask(move |h| match h.agent_channel(id)? {
+            AgentChannel::Connected => h.agent_addresses(id).map(Some),
+            AgentChannel::Disconnected => Ok(None),
+        });
+        // A guest whose agent has gone keeps the addresses that it told, until it stops.
+        if let Ok(Some(told)) = told.await {
+            let core = Arc::clone(&core);
+            blocking(move || {
+                if core.inventory.get(id).is_some_and(|vm| vm.agent_addresses != told.ips) {
+                    core.inventory.edit(id, |vm| vm.agent_addresses = told.ips);
+                }
+            })
+            .await;
+        }
     }
 }
 

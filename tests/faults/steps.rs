@@ -118,9 +118,9 @@ async fn each_step_of_create_and_delete() {
 
     let mut cases = 0;
     for fault in FAULTS {
-        for at in 0..creating.len() {
+        for (at, step) in creating.iter().enumerate() {
             let name = format!("c-{cases}");
-            let case = format!("create, {fault:?} at {at} ({})", creating[at]);
+            let case = format!("create, {fault:?} at {at} ({step})");
             world.faulty.plan(Plan { fault, at });
             let (next, done) = create(&world, process, &name).await;
             process = next;
@@ -141,9 +141,9 @@ async fn each_step_of_create_and_delete() {
 
     let mut cases = 0;
     for fault in FAULTS {
-        for at in 0..deleting.len() {
+        for (at, step) in deleting.iter().enumerate() {
             let name = format!("d-{cases}");
-            let case = format!("delete, {fault:?} at {at} ({})", deleting[at]);
+            let case = format!("delete, {fault:?} at {at} ({step})");
             world.faulty.plan(Plan { fault: Fault::None, at: 0 });
             let (next, _) = create(&world, process, &name).await;
             process = next;

@@ -91,6 +91,14 @@ async fn the_agent_stops_and_reboots_its_guest_and_a_deaf_guest_is_told_of() {
     );
     let console = Console::open(&bed.uri, &heard);
     let read = console.booted(BOOT).await;
+    // The lease and what the agent tells are one address.
+    let told = server
+        .until("the guest's address", SOON, async || {
+            let vm = server.vm(&heard).await;
+            vm["status"]["ipAddresses"].as_array().filter(|all| !all.is_empty()).cloned()
+        })
+        .await;
+    assert!(told.iter().any(|ip| ip.as_str().is_some_and(|ip| ip.starts_with("192.168.122."))), "{told:?}");
     let rebooted = server.ok("RebootVM", json!({ "id": heard })).await;
     assert_eq!(rebooted["status"]["state"], "RUNNING");
     console.until("TINY-UP", read, BOOT).await;

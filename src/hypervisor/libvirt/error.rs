@@ -9,7 +9,7 @@ use crate::model::id::VmId;
 /// The error, for a call that was about this VM, if any.
 pub(super) fn map(error: &Error, vm: Option<VmId>) -> HypervisorError {
     let message = error.message().to_owned();
-    if is_lost(error) {
+    if is_of_the_link(error) {
         return HypervisorError::Unreachable(message);
     }
     let lower = message.to_ascii_lowercase();
@@ -51,8 +51,8 @@ pub(super) fn map(error: &Error, vm: Option<VmId>) -> HypervisorError {
     }
 }
 
-/// Whether the error says that the connection is gone.
-pub(super) fn is_lost(error: &Error) -> bool {
+/// Whether the error arose between us and libvirtd, rather than within it.
+pub(super) fn is_of_the_link(error: &Error) -> bool {
     use virt::error::ErrorDomain;
     let remote = error.domain().is_known_and(|domain| matches!(domain, ErrorDomain::Rpc | ErrorDomain::Remote));
     let lost = error.code().is_known_and(|code| {

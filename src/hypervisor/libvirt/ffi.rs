@@ -56,6 +56,15 @@ pub(super) fn silence() {
     unsafe { sys::virSetErrorFunc(std::ptr::null_mut(), Some(no_print)) }
 }
 
+/// A file of this process again, under a number of its own; `None` where there is none.
+pub(super) fn duplicate(number: c_int) -> Option<std::os::fd::OwnedFd> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: the number is only duplicated, which fails where it names no open file.
+    rustix::io::fcntl_dupfd_cloexec(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }, 0).ok()
+}
+
 unsafe extern "C" fn drop_sink(opaque: *mut c_void) {
     // SAFETY: `opaque` is the box that `opaque_of` made, and libvirt calls this once.
     drop(unsafe { Box::from_raw(opaque.cast::<EventSink>()) });
@@ -155,6 +164,27 @@ unsafe extern "C" fn on_watchdog(
     unsafe { tell(opaque, RawEvent::StateMayHaveChanged(id_of(domain))) }
 }
 
+unsafe extern "C" fn on_balloon(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _actual: std::ffi::c_ulonglong,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as above.
+    unsafe { tell(opaque, RawEvent::DefinitionOrDevices(id_of(domain))) }
+}
+
+unsafe extern "C" fn on_tray(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _alias: *const c_char,
+    _reason: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as above.
+    unsafe { tell(opaque, RawEvent::DefinitionOrDevices(id_of(domain))) }
+}
+
 unsafe extern "C" fn on_network(
     _: sys::virConnectPtr,
     _: sys::virNetworkPtr,
@@ -171,17 +201,45 @@ unsafe extern "C" fn on_close(_: sys::virConnectPtr, reason: c_int, opaque: *mut
     unsafe { tell(opaque, RawEvent::Closed { reason }) }
 }
 
+/// What was registered on a connection. Each registration holds the connection open: it ends only
+/// when they are taken back.
+#[derive(Debug, Default)]
+pub(super) struct Registered {
+    domain: Vec<c_int>,
+    network: Option<c_int>,
+    close: bool,
+}
+
+impl Registered {
+    /// Take all back. On a connection that is lost this only forgets; on one that hangs it waits.
+    pub fn unregister(self, connect: &Connect) {
+        // SAFETY: the connection is open, and the ids and the function are those that it was given.
+        unsafe {
+            for id in self.domain {
+                sys::virConnectDomainEventDeregisterAny(connect.as_ptr(), id);
+            }
+            if let Some(id) = self.network {
+                sys::virConnectNetworkEventDeregisterAny(connect.as_ptr(), id);
+            }
+            if self.close {
+                sys::virConnectUnregisterCloseCallback(connect.as_ptr(), Some(on_close));
+            }
+        }
+    }
+}
+
 type AnyCallback = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
 
-/// Register for everything that is followed. Events that a driver does not know are left out; the
-/// lifecycle must be there.
+/// Register for everything that is followed, the connection's end included. Events that a driver
+/// does not know are left out; the lifecycle must be there.
 ///
 /// # Errors
 /// libvirt's.
-pub(super) fn register_events(connect: &Connect, sink: &EventSink) -> Result<(), Error> {
+pub(super) fn register(connect: &Connect, sink: &EventSink) -> Result<Registered, Error> {
+    let mut done = Registered { close: register_close(connect, sink), ..Registered::default() };
     // SAFETY (of each transmute): libvirt takes every callback as the generic type and calls it
     // with the arguments that its event id documents; the functions above have exactly those.
-    let callbacks: [(u32, AnyCallback); 8] = unsafe {
+    let callbacks: [(u32, AnyCallback); 10] = unsafe {
         [
             (
                 sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE,
@@ -212,6 +270,14 @@ pub(super) fn register_events(connect: &Connect, sink: &EventSink) -> Result<(),
                 sys::VIR_DOMAIN_EVENT_ID_WATCHDOG,
                 std::mem::transmute::<*const c_void, AnyCallback>(on_watchdog as *const c_void),
             ),
+            (
+                sys::VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE,
+                std::mem::transmute::<*const c_void, AnyCallback>(on_balloon as *const c_void),
+            ),
+            (
+                sys::VIR_DOMAIN_EVENT_ID_TRAY_CHANGE,
+                std::mem::transmute::<*const c_void, AnyCallback>(on_tray as *const c_void),
+            ),
         ]
     };
     for (event, callback) in callbacks {
@@ -231,8 +297,12 @@ pub(super) fn register_events(connect: &Connect, sink: &EventSink) -> Result<(),
             // SAFETY: a failed registration does not keep `opaque`.
             unsafe { drop_sink(opaque) };
             if event == sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE {
-                return Err(Error::last_error());
+                let error = Error::last_error();
+                done.unregister(connect);
+                return Err(error);
             }
+        } else {
+            done.domain.push(registered);
         }
     }
     let opaque = opaque_of(sink);
@@ -253,12 +323,14 @@ pub(super) fn register_events(connect: &Connect, sink: &EventSink) -> Result<(),
     if registered < 0 {
         // SAFETY: as above.
         unsafe { drop_sink(opaque) };
+    } else {
+        done.network = Some(registered);
     }
-    Ok(())
+    Ok(done)
 }
 
-/// Hear when the connection closes.
-pub(super) fn register_close(connect: &Connect, sink: &EventSink) {
+/// Hear when the connection closes; the test driver's never does.
+fn register_close(connect: &Connect, sink: &EventSink) -> bool {
     let opaque = opaque_of(sink);
     // SAFETY: the connection is open, and `drop_sink` frees `opaque`.
     let registered =
@@ -267,6 +339,7 @@ pub(super) fn register_close(connect: &Connect, sink: &EventSink) {
         // SAFETY: a failed registration does not keep `opaque`.
         unsafe { drop_sink(opaque) };
     }
+    registered >= 0
 }
 
 /// One domain's statistics: names to values.

@@ -16,7 +16,8 @@ use virt::connect::Connect;
 use virt::error::Error;
 
 use super::error;
-use super::ffi::{self, EventSink, RawEvent};
+use super::ffi::{self, EventSink, RawEvent, Registered};
+use super::sockets;
 use crate::hypervisor::{AgentChannel, HypervisorError, Notice, Result};
 use crate::model::id::VmId;
 
@@ -41,6 +42,8 @@ pub struct Calls {
 struct State {
     /// The connection for events and quick calls, while it is thought good.
     quick: Option<Connect>,
+    /// What was registered on it; it outlives `quick` while libvirtd hangs.
+    events: Option<(Connect, Registered)>,
     /// Why there is none.
     why: String,
     /// A ping is out since.
@@ -51,6 +54,18 @@ struct State {
     idle: Vec<Connect>,
     /// Pooled connections with one.
     busy: usize,
+    /// A pooled connection is being opened.
+    opening: bool,
+    /// How many were opened or tried, and why the last could not be.
+    tries: u64,
+    refused: Option<(u64, HypervisorError)>,
+}
+
+/// Whether it was said already that the connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Already,
+    NotYet,
 }
 
 /// The link to one libvirtd.
@@ -62,6 +77,8 @@ pub(super) struct Link {
     broken: AtomicBool,
     closed: AtomicBool,
     no_space: Mutex<HashSet<VmId>>,
+    /// `Connected` was said: what comes before it is covered by the listing that follows it.
+    announced: Mutex<bool>,
     pub calls: Calls,
 }
 
@@ -94,16 +111,21 @@ impl Link {
             uri,
             state: Mutex::new(State {
                 quick: None,
+                events: None,
                 why: "not connected yet".to_owned(),
                 ping_since: None,
                 generation: 0,
                 idle: Vec::new(),
                 busy: 0,
+                opening: false,
+                tries: 0,
+                refused: None,
             }),
             changed: Condvar::new(),
             broken: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             no_space: Mutex::default(),
+            announced: Mutex::new(false),
             calls: Calls::default(),
         }
     }
@@ -129,9 +151,12 @@ impl Link {
         self.no_space.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
-    fn up(&self) -> Result<Connect> {
+    fn up(&self) -> Result<(Connect, u64)> {
         let state = self.state();
-        state.quick.clone().ok_or_else(|| HypervisorError::Unreachable(state.why.clone()))
+        match &state.quick {
+            Some(connect) => Ok((connect.clone(), state.generation)),
+            None => Err(HypervisorError::Unreachable(state.why.clone())),
+        }
     }
 
     /// Whether libvirtd answers.
@@ -146,13 +171,13 @@ impl Link {
         call: impl FnOnce(&Connect) -> std::result::Result<T, Error>,
     ) -> Result<T> {
         self.calls.quick.fetch_add(1, Ordering::Relaxed);
-        let connect = self.up()?;
-        call(&connect).map_err(|error| self.failed(&error, vm))
+        let (connect, generation) = self.up()?;
+        call(&connect).map_err(|error| self.failed((&connect, generation), &error, vm))
     }
 
     /// A call that may hang with a hung QEMU.
     pub fn asking<T>(
-        &self,
+        self: &Arc<Self>,
         vm: Option<VmId>,
         call: impl FnOnce(&Connect) -> std::result::Result<T, Error>,
     ) -> Result<T> {
@@ -162,22 +187,30 @@ impl Link {
         self.calls.asking.fetch_add(1, Ordering::Relaxed);
         let (connect, generation) = self.checkout()?;
         let answer = call(&connect);
+        let answer = answer.map_err(|error| self.failed((&connect, generation), &error, vm));
         self.checkin(connect, generation);
-        answer.map_err(|error| self.failed(&error, vm))
+        answer
     }
 
-    fn failed(&self, failure: &Error, vm: Option<VmId>) -> HypervisorError {
-        if error::is_lost(failure) {
+    /// A connection that is of no use any more ends its whole set, but not the set that came after.
+    fn failed(&self, (connect, generation): (&Connect, u64), failure: &Error, vm: Option<VmId>) -> HypervisorError {
+        if !error::is_of_the_link(failure) || connect.is_alive().unwrap_or(false) {
+            return error::map(failure, vm);
+        }
+        let state = self.state();
+        if state.generation == generation {
             self.broken.store(true, Ordering::Release);
             self.changed.notify_all();
         }
-        error::map(failure, vm)
+        HypervisorError::Unreachable(failure.message().to_owned())
     }
 
-    /// A pooled connection of its own for one call, opened where none is idle; waits where all
-    /// that there may be are busy. With it the generation to which it belongs.
-    fn checkout(&self) -> Result<(Connect, u64)> {
+    /// A pooled connection of its own for one call; waits where there is none. Another thread
+    /// opens one: no caller waits on a libvirtd that takes connections and does not answer. With
+    /// it the generation to which it belongs.
+    fn checkout(self: &Arc<Self>) -> Result<(Connect, u64)> {
         let mut state = self.state();
+        let begun = state.tries;
         loop {
             if state.quick.is_none() {
                 return Err(HypervisorError::Unreachable(state.why.clone()));
@@ -187,30 +220,48 @@ impl Link {
                 state.busy += 1;
                 return Ok((connect, generation));
             }
-            if state.busy < CONNECTIONS {
-                state.busy += 1;
-                drop(state);
-                return match open(&self.uri) {
-                    Ok(connect) => Ok((connect, generation)),
-                    Err(error) => {
-                        self.put_back(None, generation);
-                        Err(self.failed(&error, None))
-                    }
-                };
+            if let Some((tried, error)) = &state.refused
+                && *tried > begun
+            {
+                return Err(error.clone());
+            }
+            if state.busy < CONNECTIONS && !state.opening {
+                state.opening = true;
+                let link = Arc::clone(self);
+                let opener = std::thread::Builder::new().name("libvirt-open".to_owned());
+                if let Err(error) = opener.spawn(move || link.open_pooled(generation)) {
+                    state.opening = false;
+                    return Err(HypervisorError::Failed(format!("no thread could be started: {error}")));
+                }
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    fn open_pooled(&self, generation: u64) {
+        let opened = open(&self.uri);
+        let mut state = self.state();
+        if state.generation == generation {
+            state.opening = false;
+            state.tries += 1;
+            match opened {
+                Ok(connect) => state.idle.push(connect),
+                Err(error) => state.refused = Some((state.tries, error::map(&error, None))),
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
     fn checkin(&self, connect: Connect, generation: u64) {
         // Closed behind the lock, where it is one too many.
-        drop(self.put_back(Some(connect), generation));
+        drop(self.put_back(connect, generation));
     }
 
     /// One call fewer; answers with the connection where it is not kept.
-    fn put_back(&self, connect: Option<Connect>, generation: u64) -> Option<Connect> {
+    fn put_back(&self, connect: Connect, generation: u64) -> Option<Connect> {
         let mut state = self.state();
-        let mut surplus = connect;
+        let mut surplus = Some(connect);
         if state.generation == generation {
             state.busy -= 1;
             if state.idle.len() < KEPT {
@@ -238,10 +289,16 @@ impl Link {
             match self.connect(&sink) {
                 Ok(ping) => {
                     backoff = BACKOFF_FIRST;
-                    sink(Notice::Connected);
-                    let why = self.hold(ping.as_ref(), sink.as_ref());
-                    self.tear_down(&why);
-                    sink(Notice::Disconnected(why));
+                    {
+                        // An event of this moment waits, and is told after.
+                        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+                        sink(Notice::Connected);
+                        *announced = true;
+                    }
+                    let why = self.hold(ping.as_ref());
+                    if self.tear_down(&why, ping) == Told::NotYet {
+                        sink(Notice::Disconnected(why));
+                    }
                 }
                 Err(error) => {
                     let why = error.message().to_owned();
@@ -259,7 +316,7 @@ impl Link {
                 }
             }
         }
-        self.tear_down("the service is stopping");
+        self.tear_down("the service is stopping", None);
     }
 
     /// End all connections and threads.
@@ -287,23 +344,38 @@ impl Link {
         let told = Arc::clone(sink);
         let events: EventSink = Arc::new(move |event| {
             if let Some(link) = link.upgrade() {
-                link.heard(event, told.as_ref());
+                link.heard(event, &|notice| {
+                    if *link.announced.lock().unwrap_or_else(PoisonError::into_inner) {
+                        told(notice);
+                    }
+                });
             }
         });
-        ffi::register_close(&quick, &events);
-        ffi::register_events(&quick, &events)?;
-        let ping = if self.is_test() { None } else { Some(open(&self.uri)?) };
+        let registered = ffi::register(&quick, &events)?;
+        let others =
+            if self.is_test() { Ok(None) } else { open(&self.uri).and_then(|ping| Ok(Some((ping, open(&self.uri)?)))) };
+        let others = match others {
+            Ok(others) => others,
+            Err(error) => {
+                registered.unregister(&quick);
+                return Err(error);
+            }
+        };
         let mut state = self.state();
-        state.quick = Some(quick);
         state.generation += 1;
-        state.idle.clear();
         state.busy = 0;
+        state.opening = false;
+        state.refused = None;
         state.ping_since = None;
+        state.events = Some((quick.clone(), registered));
+        state.quick = Some(quick);
+        let (ping, pooled) = others.unzip();
+        state.idle = pooled.into_iter().collect();
         Ok(ping)
     }
 
     /// Ping until the connection breaks; answers with why.
-    fn hold(&self, ping: Option<&Connect>, sink: &(dyn Fn(Notice) + Send + Sync)) -> String {
+    fn hold(&self, ping: Option<&Connect>) -> String {
         loop {
             let waited = {
                 let state = self.state();
@@ -330,10 +402,7 @@ impl Link {
                 // Hung, and back: what happened meanwhile is looked at anew on new connections.
                 Ok(_) if was_hung => return "libvirtd did not answer for a while".to_owned(),
                 Ok(_) => {}
-                Err(error) => {
-                    let _ = sink;
-                    return error.message().to_owned();
-                }
+                Err(error) => return error.message().to_owned(),
             }
         }
     }
@@ -354,21 +423,31 @@ impl Link {
             if let Some(why) = hung {
                 self.changed.notify_all();
                 sink(Notice::Disconnected(why));
+                sockets::cut(&self.uri);
             }
         }
     }
 
-    fn tear_down(&self, why: &str) {
-        let (quick, pool) = {
+    /// Give the connections up.
+    fn tear_down(&self, why: &str, ping: Option<Connect>) -> Told {
+        let (quick, events, pool) = {
             let mut state = self.state();
             why.clone_into(&mut state.why);
             state.generation += 1;
             state.busy = 0;
-            (state.quick.take(), std::mem::take(&mut state.idle))
+            (state.quick.take(), state.events.take(), std::mem::take(&mut state.idle))
         };
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.changed.notify_all();
+        let told = if quick.is_some() { Told::NotYet } else { Told::Already };
         // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.
-        let _ = std::thread::Builder::new().name("libvirt-close".to_owned()).spawn(move || drop((quick, pool)));
+        let _ = std::thread::Builder::new().name("libvirt-close".to_owned()).spawn(move || {
+            if let Some((connect, registered)) = events {
+                registered.unregister(&connect);
+            }
+            drop((quick, pool, ping));
+        });
+        told
     }
 
     fn heard(&self, event: RawEvent, sink: &(dyn Fn(Notice) + Send + Sync)) {
@@ -412,7 +491,7 @@ pub(super) fn open(uri: &str) -> std::result::Result<Connect, Error> {
     start_event_loop();
     let connect = Connect::open(Some(uri))?;
     if !uri.starts_with("test:") {
-        // Notices a daemon that is gone without a word; the ping is quicker.
+        // For a daemon that is gone without a word, far away; the ping is quicker.
         let _ = connect.set_keep_alive(5, 3);
     }
     Ok(connect)

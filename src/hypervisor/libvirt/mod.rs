@@ -4,13 +4,17 @@
 mod error;
 mod ffi;
 mod link;
+#[cfg(test)]
+mod live;
 mod once;
 mod prove;
+mod sockets;
 mod state;
 mod storage;
 pub mod xml;
 
 use std::collections::HashMap;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,14 +40,20 @@ use link::Link;
 use state::{Facts, power_state};
 use xml::HostProfile;
 
+/// How often a save is asked how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
 /// libvirt behind the trait.
 pub struct Libvirt {
     link: Arc<Link>,
     choice: AcceleratorChoice,
     /// What the host offers, by the set of connections that it was asked on.
-    known: Mutex<Option<(u64, Arc<HostOffer>, Arc<HostProfile>)>>,
-    sink: Mutex<Option<Arc<dyn Fn(Notice) + Send + Sync>>>,
+    known: Mutex<Option<Known>>,
+    sink: Mutex<Option<Sink>>,
 }
+
+type Known = (u64, Arc<HostOffer>, Arc<HostProfile>);
+type Sink = Arc<dyn Fn(Notice) + Send + Sync>;
 
 impl Libvirt {
     /// Not connected yet: [`Hypervisor::run`] connects.
@@ -71,6 +81,14 @@ impl Libvirt {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((generation, Arc::clone(&offer), Arc::clone(&profile)));
         Ok((offer, profile))
+    }
+
+    /// libvirt's UUID of the host, asked on a connection of its own: for the one moment before the
+    /// first start is complete. `None`: it cannot be reached or does not say. Blocks.
+    #[must_use]
+    pub fn host_uuid(uri: &str) -> Option<uuid::Uuid> {
+        let text = link::open(uri).ok()?.capabilities().ok()?;
+        xml::caps::read_host(&text).ok()?.1
     }
 
     fn ask_host(&self) -> Result<(HostOffer, HostProfile)> {
@@ -131,7 +149,7 @@ impl Libvirt {
         self.link.quick(Some(id), |connect| call(&connect.lookup_domain_by_uuid(id.0)?))
     }
 
-    /// A call on one domain that may ask its QEMU.
+    /// A call on one domain that may ask its QEMU, or waits within libvirtd for one that does.
     fn ask<T>(&self, id: VmId, call: impl FnOnce(&Domain) -> std::result::Result<T, Error>) -> Result<T> {
         self.link.asking(Some(id), |connect| call(&connect.lookup_domain_by_uuid(id.0)?))
     }
@@ -275,16 +293,15 @@ impl Hypervisor for Libvirt {
 
     fn describe(&self, id: VmId) -> Result<Option<DescribedVm>> {
         let texts = self.on(id, |domain| {
-            let active = domain.is_active()?;
-            let persistent = domain.is_persistent()?;
             // The whole text, passwords included: it is our copy of the definition, kept private,
             // and defining from one without them would lose them.
-            let running = if active { Some(domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE)?) } else { None };
-            let inactive = if persistent {
-                Some(domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_INACTIVE)?)
-            } else {
-                None
-            };
+            let inactive = || domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_INACTIVE).map(Some);
+            // Known from the lookup: only what is on has a number, and only that may be transient.
+            if domain.id().is_none() {
+                return Ok((inactive()?, None));
+            }
+            let running = Some(domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE)?);
+            let inactive = if domain.is_persistent()? { inactive()? } else { None };
             Ok((inactive, running))
         });
         let (inactive, running) = match texts {
@@ -354,12 +371,12 @@ impl Hypervisor for Libvirt {
 
     fn tag(&self, id: VmId, identity: Option<&VmIdentity>, lifetime: Lifetime) -> Result<()> {
         let metadata = identity.map(xml::write_metadata).transpose()?;
-        self.on(id, |domain| {
+        self.ask(id, |domain| {
             let mut flags = match lifetime {
                 Lifetime::Persistent => sys::VIR_DOMAIN_AFFECT_CONFIG,
                 Lifetime::Transient => 0,
             };
-            if domain.is_active()? {
+            if domain.id().is_some() {
                 flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
             }
             let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).unwrap_or(2);
@@ -379,11 +396,11 @@ impl Hypervisor for Libvirt {
     }
 
     fn rename(&self, id: VmId, hypervisor_name: &str) -> Result<()> {
-        self.on(id, |domain| domain.rename(hypervisor_name, 0))
+        self.ask(id, |domain| domain.rename(hypervisor_name, 0))
     }
 
     fn set_autostart(&self, id: VmId, autostart: Autostart) -> Result<()> {
-        self.on(id, |domain| domain.set_autostart(autostart.is_on()))?;
+        self.ask(id, |domain| domain.set_autostart(autostart.is_on()))?;
         // libvirt has no event for this flag.
         self.tell(Notice::LifeChanged(id));
         Ok(())
@@ -392,7 +409,7 @@ impl Hypervisor for Libvirt {
     fn undefine(&self, id: VmId, what: Undefine) -> Result<()> {
         let Undefine::WithState = what;
         let test = self.link.is_test();
-        let done = self.on(id, |domain| {
+        let done = self.ask(id, |domain| {
             let read = xml::read_domain(&domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?).ok();
             let mut flags = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
             if !test {
@@ -400,9 +417,7 @@ impl Hypervisor for Libvirt {
                 if read.as_ref().is_some_and(|read| read.has_nvram) {
                     flags |= sys::VIR_DOMAIN_UNDEFINE_NVRAM;
                 }
-                if read.as_ref().is_some_and(|read| read.has_tpm_state) {
-                    flags |= sys::VIR_DOMAIN_UNDEFINE_TPM;
-                }
+                // A TPM's state goes by itself, unless the definition says that it outlives this.
             }
             domain.undefine_flags(flags)
         });
@@ -410,6 +425,15 @@ impl Hypervisor for Libvirt {
     }
 
     fn start(&self, id: VmId, from: StartFrom) -> Result<()> {
+        if self.link.is_test() {
+            // Its driver knows no flag for a fresh boot.
+            return self.on(id, |domain| {
+                if from == StartFrom::FreshBoot && domain.has_managed_save(0)? {
+                    domain.managed_save_remove(0)?;
+                }
+                domain.create()
+            });
+        }
         let flags = match from {
             StartFrom::SavedOrBoot => 0,
             // The test driver does not know the flag.
@@ -472,28 +496,34 @@ impl Hypervisor for Libvirt {
     }
 
     fn save(&self, id: VmId, progress: &dyn Fn(u8)) -> Result<()> {
+        let (end, ended) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let saving = scope.spawn(|| self.ask(id, |domain| domain.managed_save(0)));
+            scope.spawn(move || end.send(self.ask(id, |domain| domain.managed_save(0))));
             let mut last = 0;
-            while !saving.is_finished() {
-                std::thread::sleep(Duration::from_millis(200));
-                if let Ok(stats) = self.on(id, |domain| domain.job_stats(0))
+            loop {
+                match ended.recv_timeout(PROGRESS_EVERY) {
+                    Ok(answer) => return answer,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(HypervisorError::Failed("saving the memory panicked".to_owned()));
+                    }
+                }
+                if let Ok(stats) = self.ask(id, |domain| domain.job_stats(0))
                     && let (Some(done), Some(total)) = (stats.data_processed, stats.data_total)
                     && total > 0
                 {
                     let percent = u8::try_from((u128::from(done) * 100 / u128::from(total)).min(99)).unwrap_or(99);
-                    if percent != last {
+                    if percent > last {
                         last = percent;
                         progress(percent);
                     }
                 }
             }
-            saving.join().unwrap_or_else(|_| Err(HypervisorError::Failed("saving the memory panicked".to_owned())))
         })
     }
 
     fn drop_saved(&self, id: VmId) -> Result<()> {
-        self.on(id, |domain| if domain.has_managed_save(0)? { domain.managed_save_remove(0) } else { Ok(()) })?;
+        self.ask(id, |domain| if domain.has_managed_save(0)? { domain.managed_save_remove(0) } else { Ok(()) })?;
         // libvirt has no event for this.
         self.tell(Notice::LifeChanged(id));
         Ok(())

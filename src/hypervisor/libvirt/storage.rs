@@ -1,6 +1,8 @@
 //! Pools and volumes. The pool `default` is made on first use; any other must be there. Nothing
 //! here asks QEMU, but a pool may be on slow storage: these calls go through the asking pool.
 
+use std::sync::Arc;
+
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 use virt::storage_pool::StoragePool;
@@ -11,7 +13,7 @@ use super::link::Link;
 use super::xml::storage as xml;
 use crate::hypervisor::{HypervisorError, Result};
 use crate::model::definition::{NewVolume, PoolFacts, VolumeFacts, VolumeRef};
-use crate::model::spec::DiskProvisioning;
+use crate::model::spec::{DiskFormat, DiskProvisioning};
 
 const DEFAULT_POOL: &str = "default";
 /// Where libvirt's own tools put it.
@@ -78,15 +80,15 @@ fn facts(pool: &StoragePool) -> std::result::Result<PoolFacts, Error> {
     })
 }
 
-pub(super) fn pool(link: &Link, pool: &str) -> Result<PoolFacts> {
+pub(super) fn pool(link: &Arc<Link>, pool: &str) -> Result<PoolFacts> {
     link.asking(None, |connect| facts(&ready(connect, link.uri(), pool)?))
 }
 
-pub(super) fn pools(link: &Link) -> Result<Vec<PoolFacts>> {
+pub(super) fn pools(link: &Arc<Link>) -> Result<Vec<PoolFacts>> {
     link.asking(None, |connect| connect.list_all_storage_pools(0)?.iter().map(facts).collect())
 }
 
-pub(super) fn volume_path(link: &Link, at: &VolumeRef) -> Result<String> {
+pub(super) fn volume_path(link: &Arc<Link>, at: &VolumeRef) -> Result<String> {
     let text = link.asking(None, |connect| ready(connect, link.uri(), &at.pool)?.xml_desc(0))?;
     let base = xml::read_pool_path(&text)?;
     if base.is_empty() {
@@ -98,14 +100,16 @@ pub(super) fn volume_path(link: &Link, at: &VolumeRef) -> Result<String> {
     Ok(format!("{}/{}", base.trim_end_matches('/'), at.volume))
 }
 
-pub(super) fn volume_create(link: &Link, volume: &NewVolume) -> Result<VolumeFacts> {
+pub(super) fn volume_create(link: &Arc<Link>, volume: &NewVolume) -> Result<VolumeFacts> {
     let text = xml::write_volume(volume)?;
     let written = link.asking(None, |connect| {
         let pool = ready(connect, link.uri(), &volume.at.pool)?;
-        let flags = match volume.provisioning {
-            DiskProvisioning::Thin => 0,
-            DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager if link.is_test() => 0,
-            DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager => sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA,
+        let thick = volume.provisioning != DiskProvisioning::Thin;
+        // A raw volume has no metadata: its allocation alone says that it is thick.
+        let flags = if thick && volume.format == DiskFormat::Qcow2 && !link.is_test() {
+            sys::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA
+        } else {
+            0
         };
         StorageVol::create_xml(&pool, &text, flags)?.xml_desc(0)
     })?;
@@ -133,13 +137,13 @@ fn lookup(connect: &Connect, uri: &str, at: &VolumeRef) -> std::result::Result<O
     }
 }
 
-pub(super) fn volume(link: &Link, at: &VolumeRef) -> Result<Option<VolumeFacts>> {
+pub(super) fn volume(link: &Arc<Link>, at: &VolumeRef) -> Result<Option<VolumeFacts>> {
     let text =
         link.asking(None, |connect| lookup(connect, link.uri(), at)?.map(|volume| volume.xml_desc(0)).transpose())?;
     text.map(|text| xml::read_volume(&at.pool, &text)).transpose()
 }
 
-pub(super) fn volumes(link: &Link, pool: &str) -> Result<Vec<VolumeFacts>> {
+pub(super) fn volumes(link: &Arc<Link>, pool: &str) -> Result<Vec<VolumeFacts>> {
     let texts = link.asking(None, |connect| {
         let pool = ready(connect, link.uri(), pool)?;
         Ok(pool
@@ -152,7 +156,7 @@ pub(super) fn volumes(link: &Link, pool: &str) -> Result<Vec<VolumeFacts>> {
     texts.iter().map(|text| xml::read_volume(pool, text)).collect()
 }
 
-pub(super) fn volume_by_path(link: &Link, path: &str) -> Result<Option<VolumeFacts>> {
+pub(super) fn volume_by_path(link: &Arc<Link>, path: &str) -> Result<Option<VolumeFacts>> {
     let found = link.asking(None, |connect| match connect.lookup_storage_vol_by_path(path) {
         Ok(volume) => Ok(Some((volume.lookup_storage_pool()?.name()?, volume.xml_desc(0)?))),
         Err(error) if is(&error, ErrorNumber::NoStorageVolume) => Ok(None),
@@ -161,7 +165,7 @@ pub(super) fn volume_by_path(link: &Link, path: &str) -> Result<Option<VolumeFac
     found.map(|(pool, text)| xml::read_volume(&pool, &text)).transpose()
 }
 
-pub(super) fn volume_delete(link: &Link, at: &VolumeRef) -> Result<()> {
+pub(super) fn volume_delete(link: &Arc<Link>, at: &VolumeRef) -> Result<()> {
     link.asking(None, |connect| match lookup(connect, link.uri(), at)? {
         Some(volume) => match volume.delete(0) {
             Err(error) if is(&error, ErrorNumber::NoStorageVolume) => Ok(()),

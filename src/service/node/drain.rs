@@ -295,7 +295,7 @@ impl NodeService {
                 continue;
             }
             let id = node.record.id;
-            self.change_now(id, |node| {
+            self.change_now(id, None, |node| {
                 node.record.phase = NodePhase::Maintenance;
                 "draining it was interrupted by a restart of the service; drain it again, or enable it"
                     .clone_into(&mut node.record.phase_reason);

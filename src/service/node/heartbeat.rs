@@ -163,7 +163,7 @@ impl NodeService {
             if node.record.phase != NodePhase::Ready {
                 continue;
             }
-            self.change_now(id, |node| {
+            self.change_now(id, None, |node| {
                 // It may have been heard or disabled since.
                 let still = self.heard.nodes().get(&id).is_some_and(|times| now.duration_since(times.heard) >= SILENCE);
                 if !still || node.record.phase != NodePhase::Ready {

@@ -11,7 +11,8 @@ use crate::model::validate;
 
 use super::super::core::blocking;
 use super::super::error::ServiceError;
-use super::super::requests::{Caller, UpdateNode};
+use super::super::idempotency::begun;
+use super::super::requests::{Caller, IdempotencyKey, UpdateNode};
 use super::view::{NodeView, Place};
 use super::{NodeService, rules};
 
@@ -36,7 +37,7 @@ impl NodeService {
         wanted: UpdateNode,
     ) -> Result<Arc<NodeView>, ServiceError> {
         let user = caller.user.clone();
-        self.change(id, move |node| {
+        self.change(id, caller.idempotency, move |node| {
             if let Some(scheduling) = wanted.scheduling {
                 node.record.scheduling =
                     rules::scheduling(scheduling, &node.record.facts).map_err(ServiceError::Invalid)?;
@@ -62,7 +63,7 @@ impl NodeService {
         remove: Vec<String>,
     ) -> Result<Arc<NodeView>, ServiceError> {
         let user = caller.user.clone();
-        self.change(id, move |node| {
+        self.change(id, caller.idempotency, move |node| {
             let labels = &mut node.record.labels;
             for key in &remove {
                 labels.remove(key);
@@ -85,7 +86,7 @@ impl NodeService {
     pub async fn enable(self: &Arc<Self>, caller: &Caller, id: NodeId) -> Result<Arc<NodeView>, ServiceError> {
         let user = caller.user.clone();
         let service = Arc::clone(self);
-        self.change(id, move |node| {
+        self.change(id, caller.idempotency, move |node| {
             service.not_draining(node)?;
             let (phase, reason) = match node.record.phase {
                 NodePhase::Maintenance | NodePhase::Draining => service.phase_when_enabled(node, Instant::now()),
@@ -121,7 +122,7 @@ impl NodeService {
             given => given.to_owned(),
         };
         let service = Arc::clone(self);
-        self.change(id, move |node| {
+        self.change(id, caller.idempotency, move |node| {
             service.not_draining(node)?;
             let message = format!("node \"{}\" is in maintenance: {reason}", node.record.hostname);
             node.record.phase = NodePhase::Maintenance;
@@ -145,10 +146,17 @@ impl NodeService {
     ) -> Result<(), ServiceError> {
         let user = caller.user.clone();
         let service = Arc::clone(self);
-        blocking(move || service.decommission_now(id, how, &user)).await
+        let key = caller.idempotency;
+        blocking(move || service.decommission_now(id, how, &user, key)).await
     }
 
-    fn decommission_now(&self, id: NodeId, how: Decommission, user: &str) -> Result<(), ServiceError> {
+    fn decommission_now(
+        &self,
+        id: NodeId,
+        how: Decommission,
+        user: &str,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(), ServiceError> {
         self.registry.commit_with(|now, edits| {
             let node = now.nodes.get(&id).ok_or_else(|| ServiceError::no_node(id))?;
             let hostname = &node.record.hostname;
@@ -182,6 +190,7 @@ impl NodeService {
                     vms.remove(*vm);
                 }
                 tx.node_delete(id)?;
+                begun(tx, key)?;
                 tx.event_append(&Self::event(
                     id,
                     "node.decommissioned",

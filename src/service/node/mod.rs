@@ -24,14 +24,15 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
 use crate::model::event::{Event, SequencedEvent, Severity, Subject};
 use crate::model::id::NodeId;
 use crate::model::node::NodePhase;
+use crate::model::operation::{Intent, Operation};
 use crate::model::spec::VmSpec;
 use crate::model::vm::Moment;
 use crate::store::{EventFilter, Store, Transaction};
@@ -39,10 +40,11 @@ use crate::store::{EventFilter, Store, Transaction};
 use super::admission::{self, Capacity, Promised};
 use super::core::{Core, blocking};
 use super::error::ServiceError;
-use super::inventory::Vm;
+use super::idempotency::begun;
+use super::inventory::{Picture, Vm};
 use super::operations::OperationService;
 use super::paging;
-use super::requests::{ListNodes, Page};
+use super::requests::{IdempotencyKey, ListNodes, Page};
 
 pub use drain::{DrainReport, StopVms};
 pub use heartbeat::{HEARTBEAT_INTERVAL, HeartbeatAnswer};
@@ -59,6 +61,14 @@ const NODE_ID: &str = "node_id";
 const EVENTS_DEFAULT: usize = 100;
 /// Events listed at most.
 const EVENTS_MAX: usize = 1000;
+
+/// Whether this host's id was chosen already.
+///
+/// # Errors
+/// The store's.
+pub fn has_local_node_id(store: &Store) -> Result<bool, ServiceError> {
+    Ok(store.setting(NODE_ID)?.is_some())
+}
 
 /// This host's id: the one that the store keeps; else libvirt's host UUID where it is known, else a
 /// random one, kept from then on. (Without DMI libvirt's changes at each start.) Blocks.
@@ -93,6 +103,7 @@ pub struct NodeService {
     counted: AtomicU64,
     heard: heartbeat::Heard,
     looks: tick::Looks,
+    promising: Mutex<()>,
 }
 
 impl NodeService {
@@ -115,6 +126,7 @@ impl NodeService {
             counted: AtomicU64::new(u64::MAX),
             heard: heartbeat::Heard::default(),
             looks: tick::Looks::default(),
+            promising: Mutex::new(()),
         };
         service.register_local()?;
         service.settle_interrupted_drains()?;
@@ -254,8 +266,38 @@ impl NodeService {
     fn fits(&self, spec: &VmSpec, except: Option<crate::model::id::VmId>) -> Result<(), ServiceError> {
         let node = self.registry.get(self.core.node_id)?;
         let inventory = &self.core.inventory;
-        let promised = Promised::of(&inventory.picture(), inventory, node.record.id, except);
+        // First these: what ends meanwhile is then in the picture.
+        let starting = self.operations.in_flight();
+        let picture = inventory.picture();
+        let promised = starting
+            .iter()
+            .filter(|operation| admission::starts(operation))
+            .filter_map(|operation| self.unseen(operation, &picture, except))
+            .fold(Promised::of(&picture, inventory, node.record.id, except), Promised::plus);
         admission::admit(&Capacity::of(&node.record), promised, Promised::to(spec))
+    }
+
+    /// What a start that has been taken, and is not in the picture yet, was promised.
+    fn unseen(
+        &self,
+        operation: &Operation,
+        picture: &Picture,
+        except: Option<crate::model::id::VmId>,
+    ) -> Option<Promised> {
+        let inventory = &self.core.inventory;
+        let id = operation.resource_id.parse().ok().filter(|id| Some(*id) != except)?;
+        match (picture.vms.get(&id), &operation.intent) {
+            (Some(vm), _) if admission::holds(vm) => None,
+            (Some(vm), _) => Some(Promised::to(&inventory.spec(vm))),
+            (None, Intent::Create(intent)) => Some(Promised::to(&inventory.reader()(&intent.vm.definition))),
+            (None, Intent::Plain | Intent::Delete(_) | Intent::Redefine | Intent::Update { .. }) => None,
+        }
+    }
+
+    /// Held from the check of room to the taking of the operation that was promised it: two that
+    /// fit alone must not both be let in.
+    pub(super) fn promising(&self) -> MutexGuard<'_, ()> {
+        self.promising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An event of a node.
@@ -277,16 +319,18 @@ impl NodeService {
     async fn change(
         self: &Arc<Self>,
         id: NodeId,
+        key: Option<IdempotencyKey>,
         edit: impl FnOnce(&mut NodeView) -> Result<Option<Event>, ServiceError> + Send + 'static,
     ) -> Result<Arc<NodeView>, ServiceError> {
         let service = Arc::clone(self);
-        blocking(move || service.change_now(id, edit)).await
+        blocking(move || service.change_now(id, key, edit)).await
     }
 
     /// As [`change`](Self::change). Blocks.
     fn change_now(
         &self,
         id: NodeId,
+        key: Option<IdempotencyKey>,
         edit: impl FnOnce(&mut NodeView) -> Result<Option<Event>, ServiceError>,
     ) -> Result<Arc<NodeView>, ServiceError> {
         self.registry.commit_with(|now, edits| {
@@ -299,6 +343,7 @@ impl NodeService {
             next.record.updated_at = Moment::now();
             self.core.store.commit(|tx| {
                 tx.node_update(&next.record)?;
+                begun(tx, key)?;
                 if let Some(event) = &event {
                     tx.event_append(event)?;
                 }

@@ -10,6 +10,7 @@ use crate::model::vm::Moment;
 
 use super::super::core::blocking;
 use super::super::error::ServiceError;
+use super::super::idempotency::begun;
 use super::super::requests::{Caller, RegisterNode};
 use super::view::{NodeView, Place};
 use super::{NodeService, rules};
@@ -93,8 +94,8 @@ impl NodeService {
             return Err(ServiceError::Invalid(violations));
         };
         let service = Arc::clone(self);
-        let user = caller.user.clone();
-        let id = blocking(move || service.upsert(hostname, address, wanted, &user)).await?;
+        let caller = caller.clone();
+        let id = blocking(move || service.upsert(hostname, address, wanted, &caller)).await?;
         self.get(id)
     }
 
@@ -103,7 +104,7 @@ impl NodeService {
         hostname: String,
         management_ip: String,
         wanted: RegisterNode,
-        user: &str,
+        caller: &Caller,
     ) -> Result<NodeId, ServiceError> {
         let now = Moment::now();
         self.registry.commit_with(|known, edits| {
@@ -145,8 +146,9 @@ impl NodeService {
                 return Ok(id);
             }
             record.updated_at = now;
-            let event = Self::event(id, "node.registered", message, Severity::Info, user);
+            let event = Self::event(id, "node.registered", message, Severity::Info, &caller.user);
             self.core.store.commit(|tx| {
+                begun(tx, caller.idempotency)?;
                 match same {
                     Some(_) => tx.node_update(&record)?,
                     None => tx.node_create(&record)?,

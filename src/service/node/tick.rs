@@ -267,7 +267,7 @@ impl NodeService {
         let machine = Arc::clone(&self.machine);
         let facts: NodeFacts = blocking(move || machine.facts()).await;
         let mut facts = complete(facts, offer);
-        self.change(self.core.node_id, move |node| {
+        self.change(self.core.node_id, None, move |node| {
             if facts.system.hypervisor.is_empty() {
                 facts.system.hypervisor.clone_from(&node.record.facts.system.hypervisor);
                 facts.system.hypervisor_version.clone_from(&node.record.facts.system.hypervisor_version);

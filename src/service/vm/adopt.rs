@@ -9,6 +9,7 @@ use crate::model::vm::{Moment, Origin};
 
 use super::super::core::blocking;
 use super::super::error::ServiceError;
+use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::Caller;
 use super::begin::Outcome;
@@ -48,8 +49,10 @@ impl VmService {
             &caller.user,
         );
         let core = Arc::clone(&self.core);
+        let key = caller.idempotency;
         blocking(move || {
             core.transact(|tx, picture, edits| {
+                begun(tx, key)?;
                 let mut vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?.edit();
                 vm.record.origin = record.origin;
                 vm.record.project_id = record.project_id;

@@ -35,6 +35,9 @@ impl Outcome {
     }
 }
 
+/// A VM, what a verb would do to it, and what holds it.
+type Decided = (Arc<Vm>, Decision, Option<Arc<Running>>);
+
 impl VmService {
     /// The refusal of a verb, with the VM's name and the reason.
     pub(super) fn denied(vm: &Vm, verb: Verb, denial: &Denial) -> ServiceError {
@@ -55,7 +58,7 @@ impl VmService {
 
     /// What `verb` would do to the VM now, and what holds it. The running table is asked, not the
     /// picture: it is the lock.
-    fn decision(&self, id: VmId, verb: Verb) -> Result<(Arc<Vm>, Decision, Option<Arc<Running>>), ServiceError> {
+    fn decision(&self, id: VmId, verb: Verb) -> Result<Decided, ServiceError> {
         let vm = self.get(id)?;
         let holder = self.operations.holder(&id.to_string());
         let mut situation = vm.situation();
@@ -100,8 +103,12 @@ impl VmService {
                 continue;
             }
             let mut operation = new_operation(caller, verb, id.to_string(), Intent::Plain);
-            prepare(&vm, plan, &mut operation)?;
-            let Ok(running) = self.operations.take(operation) else {
+            let taken = {
+                let _promising = self.nodes.promising();
+                prepare(&vm, plan, &mut operation)?;
+                self.operations.take(operation)
+            };
+            let Ok(running) = taken else {
                 continue;
             };
             // Between the decision and the taking the state may have moved.

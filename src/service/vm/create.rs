@@ -23,6 +23,12 @@ use super::begin::{Outcome, ended_by};
 use super::resolve::{Resolved, hypervisor_name, resolve};
 use super::{VmService, same_name};
 
+/// Whether the hypervisor's name that was chosen was still free when the intent was committed.
+enum Name {
+    Ours,
+    TakenMeanwhile,
+}
+
 impl VmService {
     /// Make a VM: volumes, definition, and, where asked, its first start.
     ///
@@ -41,26 +47,38 @@ impl VmService {
         if wanted.start_on_create {
             self.nodes.admit(&wanted.spec)?;
         }
-        if let Some(other) = same_name(&self.core.inventory.picture(), wanted.project_id, &wanted.name, None) {
-            return Err(ServiceError::AlreadyExists(format!(
-                "the project has a VM named \"{}\" already: {other}",
-                wanted.name
-            )));
-        }
-        let core = Arc::clone(&self.core);
-        let user = caller.user.clone();
         let start_after = wanted.start_on_create;
-        let intent = self.core.host(move || intend(&core, wanted, &user)).await??;
+        let (running, intent) = loop {
+            if let Some(other) = same_name(&self.core.inventory.picture(), wanted.project_id, &wanted.name, None) {
+                return Err(ServiceError::AlreadyExists(format!(
+                    "the project has a VM named \"{}\" already: {other}",
+                    wanted.name
+                )));
+            }
+            let core = Arc::clone(&self.core);
+            let user = caller.user.clone();
+            let asked = wanted.clone();
+            let intent = self.core.host(move || intend(&core, asked, &user)).await??;
+            let mut operation =
+                new_operation(caller, Verb::Create, intent.vm.id.to_string(), Intent::Create(Box::new(intent.clone())));
+            operation.cancel = Cancel::Possible;
+            let running = {
+                let _promising = self.nodes.promising();
+                if start_after {
+                    self.nodes.admit(&wanted.spec)?;
+                }
+                self.operations
+                    .take(operation)
+                    .map_err(|_| ServiceError::Internal("a fresh id is held already".to_owned()))?
+            };
+            match self.commit_create(caller, &running, intent.vm.clone()).await? {
+                Name::Ours => break (running, intent),
+                // Of another project: the next look finds it and takes another.
+                Name::TakenMeanwhile => {}
+            }
+        };
         let vm = intent.vm.clone();
         let id = vm.id;
-        let mut operation =
-            new_operation(caller, Verb::Create, id.to_string(), Intent::Create(Box::new(intent.clone())));
-        operation.cancel = Cancel::Possible;
-        let running = self
-            .operations
-            .take(operation)
-            .map_err(|_| ServiceError::Internal("a fresh id is held already".to_owned()))?;
-        self.commit_create(caller, &running, vm.clone()).await?;
         let hold = Hold::new(running, Arc::clone(&self.operations));
 
         let described = match self.make(&hold, &intent).await {
@@ -115,7 +133,7 @@ impl VmService {
     }
 
     /// Intent, record and name in one transaction: two creations of one name cannot both begin.
-    async fn commit_create(&self, caller: &Caller, running: &Arc<Running>, vm: VmRecord) -> Result<(), ServiceError> {
+    async fn commit_create(&self, caller: &Caller, running: &Arc<Running>, vm: VmRecord) -> Result<Name, ServiceError> {
         let core = Arc::clone(&self.core);
         let operation = running.operation();
         let shown = Arc::clone(&operation);
@@ -123,10 +141,7 @@ impl VmService {
         let committed = blocking(move || {
             core.transact(|tx, picture, edits| {
                 if picture.vms.values().any(|other| other.record.hypervisor_name == vm.hypervisor_name) {
-                    return Err(ServiceError::AlreadyExists(format!(
-                        "another VM of this host has just taken the name \"{}\"; try again",
-                        vm.hypervisor_name
-                    )));
+                    return Ok(Name::TakenMeanwhile);
                 }
                 tx.operation_put(&operation)?;
                 tx.vm_create(&vm)?;
@@ -136,18 +151,18 @@ impl VmService {
                 let mut shown_vm = Vm::of_record(vm);
                 shown_vm.operation = Some(shown);
                 edits.put(shown_vm);
-                Ok(())
+                Ok(Name::Ours)
             })
         })
         .await;
         match committed {
-            Ok(()) => {
+            Ok(Name::Ours) => {
                 self.operations.announce(&running.operation());
-                Ok(())
+                Ok(Name::Ours)
             }
-            Err(error) => {
+            other @ (Ok(Name::TakenMeanwhile) | Err(_)) => {
                 self.operations.release(running);
-                Err(error)
+                other
             }
         }
     }
@@ -293,10 +308,7 @@ pub(crate) fn undo(hypervisor: &dyn Hypervisor, id: VmId, volumes: &[NewVolume])
 }
 
 fn absent_is_done(error: crate::hypervisor::HypervisorError) -> crate::hypervisor::Result<()> {
-    match error {
-        crate::hypervisor::HypervisorError::NoSuchVm(_) => Ok(()),
-        other => Err(other),
-    }
+    if let crate::hypervisor::HypervisorError::NoSuchVm(_) = error { Ok(()) } else { Err(error) }
 }
 
 /// The record of a creation that failed goes; its operation stays, with the reason.

@@ -13,6 +13,7 @@ use crate::model::vm::{Lifetime, Origin};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
+use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::operations::{OperationService, Running};
 use super::super::requests::{Caller, DeleteVm};
@@ -91,8 +92,10 @@ impl VmService {
             &caller.user,
         );
         let core = Arc::clone(&self.core);
+        let key = caller.idempotency;
         blocking(move || {
             core.transact(|tx, _, edits| {
+                begun(tx, key)?;
                 tx.vm_delete(id)?;
                 tx.event_append(&event)?;
                 edits.remove(id);

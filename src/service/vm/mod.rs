@@ -29,6 +29,7 @@ use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms}
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
 pub use power::Reboot;
+pub(crate) use update::follow_now;
 
 /// The steps that recovery repeats after a crash: the very ones of the use cases.
 pub(crate) mod recovery {

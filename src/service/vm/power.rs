@@ -151,6 +151,7 @@ impl VmService {
             if !is_on(vm.record.state) {
                 vm.pending_changes.clear();
                 vm.ip_addresses.clear();
+                vm.agent_addresses.clear();
                 vm.unresponsive_since = None;
             }
         })

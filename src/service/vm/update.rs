@@ -15,6 +15,7 @@ use crate::model::vm::{Autostart, Lifetime, Moment, PowerState, VmRecord};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
+use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::{Caller, SpecPart, UpdateVm};
 use super::begin::{Outcome, is_on};
@@ -54,32 +55,49 @@ impl VmService {
         if !violations.is_empty() {
             return Err(ServiceError::Invalid(violations));
         }
+        if spec.as_ref().is_some_and(|spec| *spec != *self.core.inventory.spec(&vm))
+            && vm.record.state == PowerState::Lost
+        {
+            return Err(ServiceError::Precondition {
+                reason: "NOT_ON_HOST",
+                subject: id.to_string(),
+                message: format!(
+                    "VM \"{}\" is LOST: the host has no definition of it that could be changed; redefine it first \
+                     (its name, description and labels can be changed)",
+                    vm.record.name
+                ),
+            });
+        }
         if let Some(name) = &wanted.name
             && let Some(other) = same_name(&self.core.inventory.picture(), vm.record.project_id, name, Some(id))
         {
             return Err(ServiceError::AlreadyExists(format!("the project has a VM named \"{name}\" already: {other}")));
         }
-        if let Some(on) = wanted.autostart {
-            self.set_autostart(&vm, Autostart::from_flag(on)).await?;
+        let autostart = wanted.autostart.map(Autostart::from_flag).filter(|autostart| *autostart != vm.autostart);
+        if autostart.is_some() && vm.record.state == PowerState::Lost {
+            return Err(ServiceError::Precondition {
+                reason: "NOT_ON_HOST",
+                subject: id.to_string(),
+                message: format!("VM \"{}\" is LOST and starts with no host; redefine it first", vm.record.name),
+            });
+        }
+        if let Some(autostart) = autostart {
+            self.core.ask(move |h| h.set_autostart(id, autostart)).await?;
         }
         match spec {
             Some(spec) if spec != *self.core.inventory.spec(&vm) => self.update_spec(caller, id, wanted, spec).await,
-            Some(_) | None => self.update_facts(caller, id, wanted).await,
+            Some(_) | None => self.update_facts(caller, id, wanted, autostart).await,
         }
-    }
-
-    async fn set_autostart(&self, vm: &Vm, autostart: Autostart) -> Result<(), ServiceError> {
-        let id = vm.record.id;
-        if vm.autostart != autostart && vm.record.state != PowerState::Lost {
-            self.core.ask(move |h| h.set_autostart(id, autostart)).await?;
-            let core = Arc::clone(&self.core);
-            blocking(move || core.inventory.edit(id, |vm| vm.autostart = autostart)).await;
-        }
-        Ok(())
     }
 
     /// Name, description, labels, start order: one commit; the metadata follows by itself.
-    async fn update_facts(&self, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
+    async fn update_facts(
+        &self,
+        caller: &Caller,
+        id: VmId,
+        wanted: UpdateVm,
+        autostart: Option<Autostart>,
+    ) -> Result<Arc<Vm>, ServiceError> {
         let core = Arc::clone(&self.core);
         let user = caller.user.clone();
         let key = caller.idempotency;
@@ -89,10 +107,13 @@ impl VmService {
                 fresh(&vm, wanted.resource_version.as_deref())?;
                 let before = vm.record.clone();
                 apply_facts(&mut vm.record, &wanted);
-                if vm.record == before {
+                let is_changed = vm.record != before;
+                if !is_changed && autostart.is_none() {
                     return Ok(false);
                 }
-                vm.record.generation += 1;
+                // libvirt keeps autostart: it is no part of what the definition's metadata mirrors.
+                vm.record.generation += u64::from(is_changed);
+                vm.autostart = autostart.unwrap_or(vm.autostart);
                 vm.record.updated_at = Moment::now();
                 tx.vm_put(&vm.record)?;
                 let event = core.vm_event(
@@ -103,11 +124,9 @@ impl VmService {
                     &user,
                 );
                 tx.event_append(&event)?;
-                if let Some(key) = key {
-                    tx.idempotency_begin(&key.key, &key.body, crate::model::id::OperationId(uuid::Uuid::nil()))?;
-                }
+                begun(tx, key)?;
                 edits.put(vm);
-                Ok(true)
+                Ok(is_changed)
             })
         })
         .await?;
@@ -290,13 +309,19 @@ pub(crate) fn follow(core: &Arc<Core>, id: VmId) {
 
 /// As [`follow`], at once. Blocks.
 pub(crate) fn follow_now(core: &Core, id: VmId) -> Result<(), ServiceError> {
-    let Some(vm) = core.inventory.get(id) else {
-        return Ok(());
+    let vm = loop {
+        let Some(vm) = core.inventory.get(id) else {
+            return Ok(());
+        };
+        if !vm.record.origin.is_managed() || vm.lifetime == Lifetime::Transient || vm.record.state == PowerState::Lost {
+            return Ok(());
+        }
+        core.hypervisor.tag(id, Some(&identity(&vm.record)), vm.lifetime)?;
+        // A change that came meanwhile may have been written before this older one.
+        if core.inventory.get(id).is_none_or(|now| now.record.generation == vm.record.generation) {
+            break vm;
+        }
     };
-    if !vm.record.origin.is_managed() || vm.lifetime == Lifetime::Transient || vm.record.state == PowerState::Lost {
-        return Ok(());
-    }
-    core.hypervisor.tag(id, Some(&identity(&vm.record)), vm.lifetime)?;
     let name = hypervisor_name(&core.inventory.picture(), id, &vm.record.name);
     if name != vm.record.hypervisor_name
         && !vm.record.state.holds_resources()

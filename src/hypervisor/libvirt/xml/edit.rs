@@ -10,7 +10,7 @@ use super::tree::Element;
 use super::write::{self, Targets, orders};
 use crate::hypervisor::HypervisorError;
 use crate::model::definition::{DefinitionText, VmIdentity};
-use crate::model::spec::{Disk, DiskBus, VmSpec};
+use crate::model::spec::{Cdrom, Cpu, Disk, DiskBus, VmSpec};
 
 /// The definition with `spec` in force, and our metadata where `identity` is given.
 ///
@@ -106,12 +106,16 @@ pub fn edit_domain(
             devices.push(devices::agent_channel());
         }
     }
-    if old.display != spec.display {
+    if old.display.kind != spec.display.kind {
         devices.remove_named("graphics");
-        devices.remove_named("video");
         devices.remove_named("audio");
+    }
+    if old.display != spec.display {
+        devices.remove_named("video");
         for shown in devices::display(&spec.display, host)? {
-            devices.push(shown);
+            if shown.name != "graphics" || old.display.kind != spec.display.kind {
+                devices.push(shown);
+            }
         }
     }
     Ok(DefinitionText(domain.write()?))
@@ -121,22 +125,43 @@ fn edit_cpu(domain: &mut Element, old: &VmSpec, spec: &VmSpec, host: &HostProfil
     domain.replace(write::vcpu(&spec.cpu));
     // A list of single vCPUs contradicts a new count.
     domain.remove_named("vcpus");
+    if write::many_vcpus(&spec.cpu) && !write::many_vcpus(&old.cpu) {
+        write::for_many_vcpus(domain, host)?;
+    }
+    let counts = |cpu: &Cpu| (cpu.cores, cpu.max_cores, cpu.sockets, cpu.threads_per_core);
+    let recounted = counts(&old.cpu) != counts(&spec.cpu);
+    if recounted && domain.at(&["cpu", "numa"]).is_some() {
+        return Err(unsupported(
+            "spec.cpu",
+            "this VM's definition lays its vCPUs out over NUMA cells; change it with virsh",
+        ));
+    }
     if old.cpu.model != spec.cpu.model || old.cpu.features != spec.cpu.features {
-        domain.remove_named("cpu");
-        if let Some(cpu) = write::cpu(&spec.cpu, host)? {
-            domain.push(cpu);
+        if let Some(fresh) = write::cpu(&spec.cpu, host)? {
+            remodel(domain.child_mut("cpu"), &fresh);
         }
-    } else if domain.child("cpu").is_some_and(|cpu| cpu.has("topology")) || spec.cpu.sockets > 0 {
-        let cpu = domain.child_mut("cpu");
-        if cpu.has("numa") {
-            return Err(unsupported(
-                "spec.cpu",
-                "this VM's definition lays its vCPUs out over NUMA cells; change it with virsh",
-            ));
-        }
-        cpu.replace(write::topology(&spec.cpu));
+    } else if recounted && (domain.at(&["cpu", "topology"]).is_some() || spec.cpu.sockets > 0) {
+        domain.child_mut("cpu").replace(write::topology(&spec.cpu));
     }
     Ok(())
+}
+
+/// The model and the flags that a specification knows are replaced; caches, NUMA cells and optional
+/// flags are another client's.
+fn remodel(cpu: &mut Element, fresh: &Element) {
+    for name in ["mode", "match", "check", "migratable"] {
+        match fresh.get(name) {
+            Some(value) => cpu.set(name, value),
+            None => cpu.unset(name),
+        }
+    }
+    cpu.remove(|child| {
+        matches!(child.name.as_str(), "model" | "vendor" | "topology")
+            || child.name == "feature" && matches!(child.get("policy"), None | Some("require" | "disable"))
+    });
+    for child in fresh.children() {
+        cpu.push(child.clone());
+    }
 }
 
 fn is_disk(device: &Element, kind: &str, target: &str) -> bool {
@@ -223,6 +248,12 @@ fn edit_cdroms(devices: &mut Element, old: &VmSpec, spec: &VmSpec, targets: &Tar
         devices.remove(|device| is_disk(device, "cdrom", &gone.id));
     }
     for (wanted, (target, bus)) in spec.cdroms.iter().zip(&targets.cdroms) {
+        let same = |cdrom: &&Cdrom| {
+            cdrom.id == *target && (&cdrom.iso_path, cdrom.connected) == (&wanted.iso_path, wanted.connected)
+        };
+        if old.cdroms.iter().any(|cdrom| same(&cdrom)) {
+            continue;
+        }
         if let Some(device) = devices.children_mut().find(|device| is_disk(device, "cdrom", target)) {
             let inserted = !wanted.iso_path.is_empty() && wanted.connected != Some(false);
             device.remove_named("source");

@@ -111,8 +111,8 @@ pub(super) fn read_in(domain: &Element) -> Option<VmIdentity> {
         node_id: vm.get("node")?.parse().ok()?,
         project_id: vm.get("project")?.parse().ok()?,
         generation: vm.get("generation")?.parse().ok()?,
-        name: of("name")?.own_text(),
-        description: of("description").map(Element::own_text).unwrap_or_default(),
+        name: of("name")?.whole_text(),
+        description: of("description").map(Element::whole_text).unwrap_or_default(),
         labels: vm
             .children()
             .filter(|child| local(&child.name) == "label")

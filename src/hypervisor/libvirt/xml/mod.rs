@@ -4,6 +4,8 @@
 pub mod caps;
 mod devices;
 pub mod edit;
+#[cfg(test)]
+mod golden;
 mod host_file;
 pub mod metadata;
 mod prove;

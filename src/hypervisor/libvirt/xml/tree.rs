@@ -180,15 +180,20 @@ impl Element {
         }
     }
 
-    /// The text directly inside.
+    /// The text directly inside, without the white space around it.
     pub fn own_text(&self) -> String {
+        self.whole_text().trim().to_owned()
+    }
+
+    /// The text directly inside to the last blank: what people wrote comes back as they wrote it.
+    pub fn whole_text(&self) -> String {
         let mut text = String::new();
         for content in &self.content {
             if let Content::Text(part) = content {
                 text.push_str(part);
             }
         }
-        text.trim().to_owned()
+        text
     }
 
     /// The text of the child of this name; empty where it is missing.

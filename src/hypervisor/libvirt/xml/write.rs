@@ -28,6 +28,9 @@ pub fn write_domain(definition: &VmDefinition, host: &HostProfile) -> Result<Def
     if legacy && !matches!(spec.firmware, None | Some(Firmware::Bios)) {
         return Err(unsupported("spec.disks[].bus", "IDE disks need BIOS firmware; use SATA with UEFI"));
     }
+    if many_vcpus(&spec.cpu) {
+        can_have_many_vcpus(host, legacy)?;
+    }
     let targets = Targets::of(spec)?;
     let orders = orders(spec, &targets);
     let domain_type = match (host.driver, host.accelerator) {
@@ -44,7 +47,7 @@ pub fn write_domain(definition: &VmDefinition, host: &HostProfile) -> Result<Def
         .with(Element::new("currentMemory").attr("unit", "KiB").text(spec.memory.size.bytes() >> 10))
         .with(vcpu(&spec.cpu))
         .with(os(spec, host, legacy)?)
-        .with(features(spec, legacy))
+        .with(features(spec))
         .with_some(cpu(&spec.cpu, host)?)
         .with(clock(spec))
         .with(Element::new("on_poweroff").text("destroy"))
@@ -145,7 +148,7 @@ pub(super) fn boot(os: &mut Element, boot: &Boot) {
     }
 }
 
-fn features(spec: &VmSpec, legacy: bool) -> Element {
+fn features(spec: &VmSpec) -> Element {
     let mut features = Element::new("features").with(Element::new("acpi")).with(Element::new("apic"));
     if spec.guest_os.family.is_windows() {
         features.push(
@@ -156,14 +159,54 @@ fn features(spec: &VmSpec, legacy: bool) -> Element {
                 .with(Element::new("spinlocks").attr("state", "on").attr("retries", 8191)),
         );
     }
-    if many_vcpus(&spec.cpu) && !legacy {
-        features.push(Element::new("ioapic").attr("driver", "qemu"));
+    if many_vcpus(&spec.cpu) {
+        features.push(ioapic());
     }
     features
 }
 
-fn many_vcpus(cpu: &Cpu) -> bool {
+pub(super) fn many_vcpus(cpu: &Cpu) -> bool {
     cpu.max_cores.max(cpu.cores) > MANY_VCPUS
+}
+
+/// QEMU gives extended APIC ids only through KVM, and an IOMMU only on q35.
+fn can_have_many_vcpus(host: &HostProfile, legacy: bool) -> Result<(), HypervisorError> {
+    if host.driver == Driver::Qemu && host.accelerator == Accelerator::Tcg {
+        return Err(unsupported(
+            "spec.cpu.cores",
+            &format!("more than {MANY_VCPUS} vCPUs need KVM, and this host emulates"),
+        ));
+    }
+    if legacy {
+        return Err(unsupported(
+            "spec.cpu.cores",
+            &format!("more than {MANY_VCPUS} vCPUs need a machine without IDE disks"),
+        ));
+    }
+    Ok(())
+}
+
+fn ioapic() -> Element {
+    Element::new("ioapic").attr("driver", "qemu")
+}
+
+fn iommu() -> Element {
+    Element::new("iommu").attr("model", "intel").with(Element::new("driver").attr("intremap", "on").attr("eim", "on"))
+}
+
+/// An existing definition made fit for more vCPUs than an APIC id counts.
+pub(super) fn for_many_vcpus(domain: &mut Element, host: &HostProfile) -> Result<(), HypervisorError> {
+    let q35 = domain.at(&["os", "type"]).is_some_and(|kind| kind.get_or_empty("machine").contains("q35"));
+    can_have_many_vcpus(host, host.driver == Driver::Qemu && !q35)?;
+    let features = domain.child_mut("features");
+    if !features.has("apic") {
+        features.push(Element::new("apic"));
+    }
+    features.replace(ioapic());
+    if host.driver == Driver::Qemu {
+        domain.child_mut("devices").replace(iommu());
+    }
+    Ok(())
 }
 
 /// `None`: QEMU's own default is all there is.
@@ -391,12 +434,8 @@ fn all_devices(
     all.push(devices::balloon(spec.memory.ballooning));
     if host.driver == Driver::Qemu {
         all.push(Element::new("panic").attr("model", "isa"));
-        if many_vcpus(&spec.cpu) && !legacy {
-            all.push(
-                Element::new("iommu")
-                    .attr("model", "intel")
-                    .with(Element::new("driver").attr("intremap", "on").attr("eim", "on")),
-            );
+        if many_vcpus(&spec.cpu) {
+            all.push(iommu());
         }
     }
     Ok(all)

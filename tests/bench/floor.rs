@@ -1,0 +1,94 @@
+//! What the parts cost by themselves: axum serializing the same rows, a redb commit, libvirt's own
+//! calls.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::routing::post;
+use quantixkvm_proto::Quantixkvm::compute::v1::{GetVMRequest, ListVMsResponse};
+use redb::{Database, TableDefinition};
+
+/// Serves the rows of this file, serialized for every request, and one of them for a POST whose
+/// body is parsed. Prints its address.
+pub fn serve(file: &str) {
+    let rows: ListVMsResponse = serde_json::from_slice(&std::fs::read(file).expect("the rows")).expect("a list of VMs");
+    let one = Arc::new(rows.vms.first().cloned().unwrap_or_default());
+    let rows = Arc::new(rows);
+    super::run(async {
+        let router = axum::Router::new()
+            .route("/list", post(move || async move { axum::Json(ListVMsResponse::clone_of(&rows)) }))
+            .route(
+                "/get",
+                post(move |axum::Json(_): axum::Json<GetVMRequest>| async move { axum::Json(one.as_ref().clone()) }),
+            );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("{}", listener.local_addr().expect("an address"));
+        axum::serve(listener, router).await.expect("it serves");
+    });
+}
+
+/// Serializing borrows; only the handler's signature wants an owner.
+trait CloneOf {
+    fn clone_of(rows: &Arc<Self>) -> SharedRows;
+}
+
+/// Rows that are serialized where they lie.
+pub struct SharedRows(Arc<ListVMsResponse>);
+
+impl CloneOf for ListVMsResponse {
+    fn clone_of(rows: &Arc<Self>) -> SharedRows {
+        SharedRows(Arc::clone(rows))
+    }
+}
+
+impl serde::Serialize for SharedRows {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+/// The floor's server, in a process of its own as ours is.
+pub struct Floor {
+    child: Child,
+    pub url: String,
+}
+
+impl Floor {
+    pub fn start(rows: &std::path::Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .arg("--floor")
+            .arg(rows)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its address");
+        Self { child, url: format!("http://{}", line.trim()) }
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The times of commits of one row of this size, durable and in two phases, beside `dir`.
+pub fn commits(dir: &std::path::Path, bytes: usize, count: usize) -> Vec<Duration> {
+    const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+    let database = Database::create(dir.join("floor.redb")).expect("a database");
+    let row = vec![7_u8; bytes];
+    (0..count as u64)
+        .map(|key| {
+            let begun = Instant::now();
+            let mut write = database.begin_write().expect("a transaction");
+            write.set_two_phase_commit(true);
+            write.open_table(ROWS).expect("a table").insert(key % 100, row.as_slice()).expect("a row");
+            write.commit().expect("a commit");
+            begun.elapsed()
+        })
+        .collect()
+}

@@ -1,0 +1,16 @@
+//! The whole program on libvirt's test driver: what needs no guest, only the service.
+
+mod house;
+mod lists;
+mod node;
+mod retries;
+mod stream;
+mod surface;
+mod together;
+mod vm;
+mod vm_update;
+mod vm_verbs;
+mod watch;
+
+#[path = "../support/mod.rs"]
+mod support;
