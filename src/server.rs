@@ -187,6 +187,17 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     served.map_err(other)
 }
 
+/// At the first start of all: libvirt's UUID of this host, if it can be had soon.
+async fn ask_host_uuid(uri: String) -> Option<uuid::Uuid> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let libvirt = Libvirt::connected(uri, AcceleratorChoice::Auto, HOST_UUID_PATIENCE).ok()?;
+        let offer = libvirt.offer();
+        libvirt.close();
+        offer.ok()?.host_uuid
+    });
+    tokio::time::timeout(HOST_UUID_PATIENCE, asked).await.ok()?.ok()?
+}
+
 /// What the configuration asks for, in the hypervisor's words.
 #[must_use]
 pub fn choice(configured: Accelerator) -> AcceleratorChoice {
@@ -195,12 +206,6 @@ pub fn choice(configured: Accelerator) -> AcceleratorChoice {
         Accelerator::Kvm => AcceleratorChoice::Kvm,
         Accelerator::Tcg => AcceleratorChoice::Tcg,
     }
-}
-
-/// At the first start of all: libvirt's UUID of this host, if it can be had soon.
-async fn ask_host_uuid(uri: String) -> Option<uuid::Uuid> {
-    let asked = tokio::task::spawn_blocking(move || Libvirt::host_uuid(&uri));
-    tokio::time::timeout(HOST_UUID_PATIENCE, asked).await.ok()?.ok()?
 }
 
 fn open_store(dir: &Path) -> Result<Store, ServeError> {

@@ -45,7 +45,10 @@ pub struct CheckFlags {
 /// Look, print, and exit with 0 or 1.
 pub fn check(flags: CheckFlags) -> ExitCode {
     let source = flags.place.source();
-    let kernel = flags.prove_kvm.map(|kernel| Kernel { kernel, initrd: flags.initrd });
+    // libvirt works in another directory.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let initrd = flags.initrd.map(absolute);
+    let kernel = flags.prove_kvm.map(|kernel| Kernel { kernel: absolute(kernel), initrd });
     let settings = flags.place.load_with(flags.service).map(|config| settings(config, source, kernel));
     let settings = settings.map(|settings| {
         let reach = reach(&settings.libvirt_uri);

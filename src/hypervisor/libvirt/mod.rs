@@ -83,14 +83,6 @@ impl Libvirt {
         Ok((offer, profile))
     }
 
-    /// libvirt's UUID of the host, asked on a connection of its own: for the one moment before the
-    /// first start is complete. `None`: it cannot be reached or does not say. Blocks.
-    #[must_use]
-    pub fn host_uuid(uri: &str) -> Option<uuid::Uuid> {
-        let text = link::open(uri).ok()?.capabilities().ok()?;
-        xml::caps::read_host(&text).ok()?.1
-    }
-
     fn ask_host(&self) -> Result<(HostOffer, HostProfile)> {
         let (caps, driver, hypervisor_version, library_version, node) = self.link.quick(None, |connect| {
             Ok((
