@@ -45,7 +45,10 @@ pub struct CheckFlags {
 /// Look, print, and exit with 0 or 1.
 pub fn check(flags: CheckFlags) -> ExitCode {
     let source = flags.place.source();
-    let kernel = flags.prove_kvm.map(|kernel| Kernel { kernel, initrd: flags.initrd });
+    // libvirt works in another directory.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let initrd = flags.initrd.map(absolute);
+    let kernel = flags.prove_kvm.map(|kernel| Kernel { kernel: absolute(kernel), initrd });
     let settings = flags.place.load_with(flags.service).map(|config| settings(config, source, kernel));
     let settings = settings.map(|settings| {
         let reach = reach(&settings.libvirt_uri);
@@ -129,10 +132,11 @@ fn list(findings: &[Finding], paint: Paint) -> String {
         }
     }
     let count = |status: Status| findings.iter().filter(|finding| finding.status == status).count();
+    let warnings = count(Status::Warning);
     text.push_str(&format!(
-        "\n{} ok, {} warnings, {} failed, {} skipped\n",
+        "\n{} ok, {warnings} {}, {} failed, {} skipped\n",
         count(Status::Ok),
-        count(Status::Warning),
+        if warnings == 1 { "warning" } else { "warnings" },
         count(Status::Failed),
         count(Status::Skipped)
     ));
@@ -170,7 +174,7 @@ mod tests {
     fn the_list_is_aligned_and_plain() {
         let wanted = "ok       configuration  defaults\n\
                       warning  kvm            present, not proven\n                          prove it\n\n\
-                      1 ok, 1 warnings, 0 failed, 0 skipped\n";
+                      1 ok, 1 warning, 0 failed, 0 skipped\n";
         assert_eq!(list(&findings(), Paint::Plain), wanted);
         assert!(list(&findings(), Paint::Colors).contains("\x1b[33mwarning\x1b[0m"));
     }

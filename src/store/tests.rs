@@ -3,6 +3,7 @@
 mod bounds;
 mod damage;
 mod golden;
+mod making;
 mod migrations;
 mod model;
 mod nodes;
