@@ -179,7 +179,8 @@ tier_unit() {
     cargo test --locked --workspace --doc
 }
 
-run_rust_test() { (cd "$ROOT" && cargo test --locked --test "$1"); }
+# What passes says its figures too.
+run_rust_test() { (cd "$ROOT" && cargo test --locked --test "$1" -- --show-output); }
 
 tier_driver() {
     local name

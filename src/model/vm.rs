@@ -229,6 +229,8 @@ pub struct DescribedVm {
 /// Measured use of one running VM; counters are since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct VmCounters {
+    /// Its process was busy or did not answer: only what the hypervisor knows without asking it.
+    pub is_silent: bool,
     /// CPU time consumed, nanoseconds.
     pub cpu_time_ns: u64,
     /// vCPUs now online.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hypervisor::AgentChannel;
 use crate::model::id::VmId;
+use crate::model::operation::{Operation, Verb};
 use crate::model::vm::{Moment, PowerState, VmCounters};
 
 use super::core::{Core, blocking};
@@ -71,7 +72,16 @@ pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
 fn take(core: &Arc<Core>, last: &mut HashMap<VmId, (Instant, VmCounters)>, counters: HashMap<VmId, VmCounters>) {
     let now = Instant::now();
     let mut usage = BTreeMap::new();
+    let known = core.inventory.usage();
     for (id, counters) in &counters {
+        if counters.is_silent
+            && let Some(last) = known.get(id)
+        {
+            // What is known of it stays what was last known.
+            let counters = VmCounters { is_silent: true, ..last.counters };
+            usage.insert(*id, Usage { counters, ..*last });
+            continue;
+        }
         let mut used = Usage { counters: *counters, ..Usage::default() };
         if let Some((then, before)) = last.get(id) {
             let seconds = now.duration_since(*then).as_secs_f64().max(0.001);
@@ -98,24 +108,44 @@ fn rounded(rate: f64) -> u64 {
     rate.round() as u64
 }
 
-/// A running VM without an operation that libvirt has no full statistics of: its QEMU is busy or
-/// hung. It is said so from the second time on, and unsaid at the first answer.
+/// A running VM whose QEMU was not heard by libvirt, and that no verb keeps busy for good reason:
+/// it is busy or hung. Said so at the second tick in a row, and unsaid at the first answer.
 fn silent(core: &Arc<Core>, usage: &BTreeMap<VmId, Usage>) {
     let picture = core.inventory.picture();
+    let last = core.inventory.usage();
+    let is_silent = |usage: &BTreeMap<VmId, Usage>, id| usage.get(&id).is_some_and(|usage| usage.counters.is_silent);
     let changed: Vec<(VmId, bool)> = picture
         .vms
         .values()
         .filter(|vm| vm.record.state == PowerState::Running)
         .filter_map(|vm| {
-            let answers = usage
-                .get(&vm.record.id)
-                .is_none_or(|usage| usage.counters.memory_allocated_bytes > 0 || usage.counters.vcpus == 0);
-            let silent = !answers && vm.operation.is_none();
-            (silent != vm.unresponsive_since.is_some()).then_some((vm.record.id, silent))
+            let id = vm.record.id;
+            let silent =
+                is_silent(usage, id) && is_silent(&last, id) && !vm.operation.as_deref().is_some_and(keeps_busy);
+            (silent != vm.unresponsive_since.is_some()).then_some((id, silent))
         })
         .collect();
     for (id, silent) in changed {
         core.inventory.edit(id, |vm| vm.unresponsive_since = silent.then(Moment::now));
+    }
+}
+
+/// Whether a verb may hold QEMU for as long as it takes: a save writes the whole memory. The others
+/// are done in a moment, or QEMU does not answer them.
+fn keeps_busy(operation: &Operation) -> bool {
+    match operation.verb {
+        Verb::Suspend | Verb::Start | Verb::Resume | Verb::Create => true,
+        Verb::Stop
+        | Verb::ForceStop
+        | Verb::Reboot
+        | Verb::Reset
+        | Verb::Pause
+        | Verb::Update
+        | Verb::Delete
+        | Verb::ForceDelete
+        | Verb::Adopt
+        | Verb::Redefine
+        | Verb::Drain => false,
     }
 }
 

@@ -658,6 +658,8 @@ fn counters_of(values: &HashMap<String, ffi::Value>) -> VmCounters {
         kib("balloon.rss")
     };
     VmCounters {
+        // Told only after QEMU was asked; without a turn at it (NOWAIT) libvirt leaves it out.
+        is_silent: !values.contains_key("balloon.rss"),
         cpu_time_ns: one("cpu.time"),
         vcpus: u32::try_from(one("vcpu.current")).unwrap_or(0),
         memory_used_bytes: used,

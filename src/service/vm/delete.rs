@@ -7,15 +7,14 @@ use crate::hypervisor::{Hypervisor, Undefine};
 use crate::model::definition::VolumeRef;
 use crate::model::event::Severity;
 use crate::model::id::VmId;
-use crate::model::lifecycle::Plan;
+use crate::model::lifecycle::{Denial, Pending, Plan};
 use crate::model::operation::{DeleteIntent, Intent, Verb};
 use crate::model::vm::{Lifetime, Origin};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
-use super::super::idempotency::begun;
 use super::super::inventory::Vm;
-use super::super::operations::{OperationService, Running};
+use super::super::operations::{Hold, OperationService, Running, new_operation};
 use super::super::requests::{Caller, DeleteVm};
 use super::VmService;
 use super::begin::ended;
@@ -77,34 +76,27 @@ impl VmService {
             Ok(vm) if vm.lifetime == Lifetime::Transient && vm.operation.is_none() => Ok(vm),
             Ok(_) | Err(_) => Err(error),
         })?;
-        if vm.record.origin.is_managed() && vm.lifetime == Lifetime::Persistent {
-            let lifetime = vm.lifetime;
-            match self.core.ask(move |h| h.tag(id, None, lifetime)).await {
-                Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let event = self.core.vm_event(
-            id,
-            "vm.removed_from_inventory",
-            format!("VM \"{}\" was removed from the inventory; libvirt's VM was left alone", vm.record.name),
-            Severity::Info,
-            &caller.user,
-        );
+        let intent = DeleteIntent { vm: id, volumes: Vec::new(), kept: Vec::new(), inventory_only: true };
+        // Held, or the reconciler would write the metadata again that is taken away here.
+        let operation = new_operation(caller, Verb::Delete, id.to_string(), Intent::Delete(intent.clone()));
+        let running = self.operations.take(operation).map_err(|holder| {
+            let holder = holder.operation();
+            let pending = Pending { verb: holder.verb, operation_id: holder.id, since: holder.created_at };
+            Self::denied(&vm, Verb::Delete, &Denial::Busy(pending))
+        })?;
+        self.commit_begin(caller, &running).await?;
+        let hold = Hold::new(running, Arc::clone(&self.operations));
         let core = Arc::clone(&self.core);
-        let key = caller.idempotency;
-        blocking(move || {
-            core.transact(|tx, _, edits| {
-                begun(tx, key)?;
-                tx.vm_delete(id)?;
-                tx.event_append(&event)?;
-                edits.remove(id);
+        let work = intent.clone();
+        let done = self.core.host(move || remove(core.hypervisor.as_ref(), Plan::Forget, &work)).await;
+        match done.map_err(ServiceError::from).flatten() {
+            Ok(left) => {
+                forget_deleted(&self.core, &self.operations, &hold, &vm, &intent, left).await?;
+                self.afterwards(id);
                 Ok(())
-            })
-        })
-        .await?;
-        self.afterwards(id);
-        Ok(())
+            }
+            Err(error) => Self::finish(&self.core, &self.operations, &hold, id, Err(error), |_| {}).await.map(drop),
+        }
     }
 }
 
@@ -186,6 +178,16 @@ pub(crate) fn remove(
     plan: Plan,
     intent: &DeleteIntent,
 ) -> Result<Vec<(String, String)>, ServiceError> {
+    if intent.inventory_only {
+        // Our part of the definition goes; the rest of it is none of ours any more.
+        if let Some(found) = hypervisor.describe(intent.vm)?
+            && found.identity.is_some()
+            && let Some(listed) = hypervisor.look(intent.vm)?
+        {
+            hypervisor.tag(intent.vm, None, listed.lifetime)?;
+        }
+        return Ok(Vec::new());
+    }
     if plan == Plan::PowerOffThenUndefine {
         match hypervisor.power_off(intent.vm) {
             Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
@@ -220,11 +222,17 @@ pub(crate) async fn forget_deleted(
     let operation = running.operation();
     let last = Arc::new(ended(&operation, &Ok(())));
     let severity = if left.is_empty() { Severity::Info } else { Severity::Warning };
-    let mut message = format!("VM \"{}\" was deleted", vm.record.name);
-    if vm.record.origin == Origin::HostDiscovered {
+    let name = &vm.record.name;
+    let (kind, mut message) = if intent.inventory_only {
+        let message = format!("VM \"{name}\" was removed from the inventory; libvirt's VM was left alone");
+        ("vm.removed_from_inventory", message)
+    } else {
+        ("vm.deleted", format!("VM \"{name}\" was deleted"))
+    };
+    if vm.record.origin == Origin::HostDiscovered && !intent.inventory_only {
         message.push_str("; it had been defined outside");
     }
-    let mut event = core.vm_event(id, "vm.deleted", message, severity, &operation.user);
+    let mut event = core.vm_event(id, kind, message, severity, &operation.user);
     for at in &intent.volumes {
         let name = format!("{}/{}", at.pool, at.volume);
         if !left.iter().any(|(stayed, _)| *stayed == name) {
