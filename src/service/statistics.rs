@@ -117,11 +117,12 @@ fn silent(core: &Arc<Core>, usage: &BTreeMap<VmId, Usage>) {
     let changed: Vec<(VmId, bool)> = picture
         .vms
         .values()
-        .filter(|vm| vm.record.state == PowerState::Running)
         .filter_map(|vm| {
             let id = vm.record.id;
-            let silent =
-                is_silent(usage, id) && is_silent(&last, id) && !vm.operation.as_deref().is_some_and(keeps_busy);
+            let silent = vm.record.state == PowerState::Running
+                && is_silent(usage, id)
+                && is_silent(&last, id)
+                && !vm.operation.as_deref().is_some_and(keeps_busy);
             (silent != vm.unresponsive_since.is_some()).then_some((id, silent))
         })
         .collect();

@@ -128,7 +128,10 @@ async fn an_edit_of_virsh_waits_as_a_pending_change() {
     let id = vm["id"].as_str().expect("an id");
     bed.virsh(&["setmaxmem", id, "512M", "--config"]);
     bed.virsh(&["setmem", id, "512M", "--config"]);
-    let pending = until(&server, "the pending change", id, |vm| vm["status"]["pendingChanges"].is_array()).await;
+    let pending = until(&server, "the pending change", id, |vm| {
+        vm["status"]["pendingChanges"].to_string().contains("spec.memory.size_mib")
+    })
+    .await;
     let paths: Vec<&str> = pending["status"]["pendingChanges"]
         .as_array()
         .expect("changes")
