@@ -7,9 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
 
+/// redb warns that the backend through which a file is looked at first has no locks: ours has, and
+/// nobody can do anything about the warning.
+const QUIET: &str = "redb=error";
+
 /// Serve until a signal ends it.
 pub fn serve(config: Config) -> ExitCode {
-    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log_level)).unwrap_or_else(|_| EnvFilter::new("info"));
     match config.log_format {
         LogFormat::Human => tracing_subscriber::fmt()
             .with_env_filter(filter)

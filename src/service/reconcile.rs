@@ -19,7 +19,7 @@ use crate::model::id::{DEFAULT_PROJECT, VmId};
 use crate::model::lifecycle::Seen;
 use crate::model::spec::GuestOs;
 use crate::model::spec_diff::spec_changes;
-use crate::model::vm::{DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
+use crate::model::vm::{Activity, DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
 use crate::store::StoreError;
 
 use super::core::{Core, blocking};
@@ -34,11 +34,14 @@ use super::vm::{Readiness, follow_now};
 /// changed by anything but a whole new one). Every tick some definitions are read again,
 const NET_TICK: Duration = Duration::from_secs(1);
 /// each of them within this many ticks,
-const DEFINITIONS_WITHIN_TICKS: usize = 60;
+const DEFINITIONS_WITHIN_TICKS: usize = 300;
 /// at least this many a tick, so that on a small host all are read within seconds,
-const DEFINITIONS_A_TICK: usize = 10;
-/// and the list of VMs is compared every so many ticks.
+const DEFINITIONS_A_TICK: usize = 5;
+/// and the list of VMs is compared every so many ticks, on a host with many VMs more seldom: at rest
+/// the service is to cost nothing that anyone notices.
 const COMPARE_EVERY_TICKS: u32 = 4;
+const COMPARE_MANY_EVERY_TICKS: u32 = 20;
+const MANY: usize = 250;
 
 /// What was noticed and not yet looked at.
 #[derive(Default)]
@@ -107,7 +110,8 @@ impl Reconciler {
                 _ = net.tick(), if connected => {
                     ticks = ticks.wrapping_add(1);
                     noticed.reads = self.next_to_read(&mut read_up_to);
-                    if ticks.is_multiple_of(COMPARE_EVERY_TICKS) {
+                    let many = self.core.inventory.picture().vms.len() > MANY;
+                    if ticks.is_multiple_of(if many { COMPARE_MANY_EVERY_TICKS } else { COMPARE_EVERY_TICKS }) {
                         let core = Arc::clone(&self.core);
                         // Where libvirt goes away meanwhile, the next connection compares everything.
                         if let Ok(Err(error)) = self.core.host(move || compare(&core)).await {
@@ -313,14 +317,12 @@ fn agrees(picture: &Picture, listed: &[ListedVm], present: &HashMap<VmId, &Liste
     picture.stale_since.is_none()
         && listed.iter().all(|vm| {
             picture.vms.get(&vm.id).is_some_and(|known| {
-                let mut seen = known.edit();
-                apply_listing(&mut seen, vm, picture);
                 !known.stale
                     && !known.record.definition.0.is_empty()
-                    && seen.record.state == known.record.state
-                    && seen.record.hypervisor_name == known.record.hypervisor_name
-                    && seen.autostart == known.autostart
-                    && seen.lifetime == known.lifetime
+                    && (vm.state == known.record.state || is_cleared(known.record.state, vm.state))
+                    && vm.hypervisor_name == known.record.hypervisor_name
+                    && vm.autostart == known.autostart
+                    && vm.lifetime == known.lifetime
             })
         })
         && picture.vms.values().all(|vm| {
@@ -478,13 +480,16 @@ fn apply_description(vm: &mut Vm, read: DescribedVm, picture: &Picture) {
     }
 }
 
+/// Whether this is a crash that was taken note of: libvirt goes on telling of it until the next start.
+fn is_cleared(known: PowerState, listed: PowerState) -> bool {
+    known == PowerState::Stopped && listed == PowerState::Crashed(Activity::Inactive)
+}
+
 /// Put what a list or a look says into a VM.
 pub(crate) fn apply_listing(vm: &mut Vm, listed: &ListedVm, picture: &Picture) {
     let now = Moment::now();
     let record = &mut vm.record;
-    let cleared = record.state == PowerState::Stopped
-        && listed.state == PowerState::Crashed(crate::model::vm::Activity::Inactive);
-    if record.state != listed.state && !cleared {
+    if record.state != listed.state && !is_cleared(record.state, listed.state) {
         record.state = listed.state;
         record.state_changed_at = now;
         record.last_seen_at = now;

@@ -76,17 +76,21 @@ impl Drop for Floor {
     }
 }
 
-/// The times of commits of one row of this size, durable and in two phases, beside `dir`.
-pub fn commits(dir: &std::path::Path, bytes: usize, count: usize) -> Vec<Duration> {
-    const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
-    let database = Database::create(dir.join("floor.redb")).expect("a database");
+/// The times of commits of a row of this size in each of so many tables, durable and in two phases,
+/// beside `dir`.
+pub fn commits(dir: &std::path::Path, tables: usize, bytes: usize, count: usize) -> Vec<Duration> {
+    let names: Vec<String> = (0..tables).map(|number| format!("rows-{number}")).collect();
+    let database = Database::create(dir.join(format!("floor-{tables}.redb"))).expect("a database");
     let row = vec![7_u8; bytes];
     (0..count as u64)
         .map(|key| {
             let begun = Instant::now();
             let mut write = database.begin_write().expect("a transaction");
             write.set_two_phase_commit(true);
-            write.open_table(ROWS).expect("a table").insert(key % 100, row.as_slice()).expect("a row");
+            for name in &names {
+                let rows: TableDefinition<u64, &[u8]> = TableDefinition::new(name);
+                write.open_table(rows).expect("a table").insert(key % 100, row.as_slice()).expect("a row");
+            }
             write.commit().expect("a commit");
             begun.elapsed()
         })

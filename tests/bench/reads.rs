@@ -18,7 +18,7 @@ const GET: &str = "Quantixkvm.compute.v1.VMService/GetVM";
 fn define_many(server: &Server, bed: &Testbed, count: usize) {
     let vm = crate::run(server.ok(
         "CreateVM",
-        json!({ "name": "model", "labels": { "team": "a", "tier": "web" }, "description": "one of many",
+        json!({ "name": "bench-pattern", "labels": { "team": "a", "tier": "web" }, "description": "one of many",
             "spec": { "cpu": { "cores": 2 }, "memory": { "sizeMib": 1024 }, "nics": [{}, {}],
                 "cdroms": [{}], "disks": [{ "path": "/var/lib/libvirt/images/none.qcow2", "format": "QCOW2" }] } }),
     ));
@@ -27,7 +27,7 @@ fn define_many(server: &Server, bed: &Testbed, count: usize) {
     let connection = Connect::open(Some(&bed.uri)).expect("libvirt answers");
     for number in 1..count {
         let uuid = format!("00000000-0000-4000-8000-{number:012}");
-        let mut next = text.replace(id, &uuid).replace("model", &format!("vm-{number}"));
+        let mut next = text.replace(id, &uuid).replace("bench-pattern", &format!("vm-{number}"));
         // Each card has an address of its own.
         for (nic, (at, _)) in text.match_indices("<mac address='").enumerate() {
             let old = &text[at + 14..at + 31];
