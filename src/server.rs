@@ -15,7 +15,7 @@ use crate::host::HostRoot;
 use crate::http::gate::Gate;
 use crate::http::metrics::{Metrics, Snapshot, VmGauges, VmUse};
 use crate::http::{self, Surface};
-use crate::hypervisor::libvirt::Libvirt;
+use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
 use crate::rpc::{self, RpcState};
 use crate::service::autostart;
@@ -75,6 +75,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
     if rustix::process::geteuid().is_root() && !config.allow_root {
         return Err(ServeError::Root);
     }
+    keep_memory_small();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Each hung call into libvirt holds one; VMs are many.

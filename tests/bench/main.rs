@@ -1,6 +1,6 @@
 //! What the product costs beside what its parts cost, on this machine, in one run: ours and the
-//! floor in turn, medians of three rounds. A goal that is missed is shown; one that is missed by
-//! half again fails.
+//! floor in turn. A goal that is missed is shown; with QKVM_LONG one that is missed by half again
+//! fails.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -400,6 +400,20 @@ unsafe fn parameter_of(parameter: &sys::virTypedParameter) -> (String, Value) {
     }
 }
 
+/// Ask the C library's allocator, which libvirt and we share, to give memory back: each thread that
+/// calls into libvirt would else have a heap of its own, and a long list of VMs once sent would stay
+/// allocated for ever. To be called before there are threads.
+pub fn keep_memory_small() {
+    const HEAPS: c_int = 2;
+    const LARGE_BYTES: c_int = 256 << 10;
+    for (what, value) in
+        [(libc::M_ARENA_MAX, HEAPS), (libc::M_MMAP_THRESHOLD, LARGE_BYTES), (libc::M_TRIM_THRESHOLD, LARGE_BYTES)]
+    {
+        // SAFETY: mallopt takes two numbers and keeps no pointer; one that it refuses changes nothing.
+        unsafe { libc::mallopt(what, value) };
+    }
+}
+
 /// A lease: MAC (lower case) and address.
 pub(super) type Lease = (String, String);
 

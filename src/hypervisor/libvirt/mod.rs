@@ -34,6 +34,7 @@ use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
 use crate::model::vm::{Autostart, DescribedVm, Lifetime, ListedVm, VmCounters};
 
+pub use ffi::keep_memory_small;
 pub use prove::prove;
 
 use link::Link;

@@ -103,8 +103,17 @@ impl VmService {
         }
         let more = matching.len() > size;
         if more {
+            // By reference: a key of its own for each comparison would be most of the work.
             matching.select_nth_unstable_by(size, |left, right| {
-                order(&SortKey::of(wanted.order_by, left), &SortKey::of(wanted.order_by, right))
+                let (left, right) = (&left.record, &right.record);
+                let by_name = || left.name.cmp(&right.name).then(left.id.cmp(&right.id));
+                let by_age = || left.created_at.cmp(&right.created_at).then(left.id.cmp(&right.id));
+                match wanted.order_by {
+                    OrderBy::Name => by_name(),
+                    OrderBy::NameDesc => by_name().reverse(),
+                    OrderBy::CreatedAt => by_age(),
+                    OrderBy::CreatedAtDesc => by_age().reverse(),
+                }
             });
             matching.truncate(size);
         }
