@@ -8,7 +8,7 @@
 //! serves five calls of a client at most: a sixth behind five hung ones would wait for ever.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 const HUNG_AFTER: Duration = Duration::from_secs(3);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
+/// How long a close waits for the connections to be gone; a hung libvirtd keeps nobody.
+const CLOSED_WITHIN: Duration = Duration::from_millis(60);
 
 /// Calls made, by class: tests prove with it that a list asks nothing.
 #[derive(Debug, Default)]
@@ -76,6 +78,8 @@ pub(super) struct Link {
     changed: Condvar,
     broken: AtomicBool,
     closed: AtomicBool,
+    /// Threads that hold or close connections.
+    threads: AtomicUsize,
     no_space: Mutex<HashSet<VmId>>,
     /// `Connected` was said: what comes before it is covered by the listing that follows it.
     announced: Mutex<bool>,
@@ -124,6 +128,7 @@ impl Link {
             changed: Condvar::new(),
             broken: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
             no_space: Mutex::default(),
             announced: Mutex::new(false),
             calls: Calls::default(),
@@ -275,8 +280,14 @@ impl Link {
 
     /// Connect, ping, reconnect, until closed. Runs on a thread of its own.
     pub fn run(self: Arc<Self>, sink: Arc<dyn Fn(Notice) + Send + Sync>) {
+        self.threads.fetch_add(1, Ordering::AcqRel);
+        self.follow(sink);
+        self.thread_ended();
+    }
+
+    fn follow(self: &Arc<Self>, sink: Arc<dyn Fn(Notice) + Send + Sync>) {
         start_event_loop();
-        let watcher = Arc::clone(&self);
+        let watcher = Arc::clone(self);
         let told = Arc::clone(&sink);
         let watching = std::thread::Builder::new()
             .name("libvirt-watch".to_owned())
@@ -323,6 +334,20 @@ impl Link {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.broken.store(true, Ordering::Release);
+        self.changed.notify_all();
+        // A process that ends while libvirt closes a connection may crash in its last moment.
+        let deadline = Instant::now() + CLOSED_WITHIN;
+        let mut state = self.state();
+        while self.threads.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            state = match self.changed.wait_timeout(state, Duration::from_millis(5)) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    fn thread_ended(&self) {
+        self.threads.fetch_sub(1, Ordering::AcqRel);
         self.changed.notify_all();
     }
 
@@ -429,7 +454,7 @@ impl Link {
     }
 
     /// Give the connections up.
-    fn tear_down(&self, why: &str, ping: Option<Connect>) -> Told {
+    fn tear_down(self: &Arc<Self>, why: &str, ping: Option<Connect>) -> Told {
         let (quick, events, pool) = {
             let mut state = self.state();
             why.clone_into(&mut state.why);
@@ -441,12 +466,18 @@ impl Link {
         self.changed.notify_all();
         let told = if quick.is_some() { Told::NotYet } else { Told::Already };
         // Closing may talk to a dead or hung daemon: not under the lock, and not on this thread.
-        let _ = std::thread::Builder::new().name("libvirt-close".to_owned()).spawn(move || {
+        self.threads.fetch_add(1, Ordering::AcqRel);
+        let link = Arc::clone(self);
+        let closer = std::thread::Builder::new().name("libvirt-close".to_owned()).spawn(move || {
             if let Some((connect, registered)) = events {
                 registered.unregister(&connect);
             }
             drop((quick, pool, ping));
+            link.thread_ended();
         });
+        if closer.is_err() {
+            self.thread_ended();
+        }
         told
     }
 
