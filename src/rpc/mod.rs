@@ -12,6 +12,8 @@
 mod calls;
 mod enums;
 mod error;
+mod event;
+mod metric;
 mod node;
 mod node_in;
 mod node_out;
@@ -32,6 +34,7 @@ use connectrpc::Router;
 use connectrpc_health::StaticChecker;
 use connectrpc_reflection::Reflector;
 use quantixkvm_proto::Quantixkvm::compute::v1::{
+    EVENT_SERVICE_SERVICE_NAME, EventServiceExt as _, METRIC_SERVICE_SERVICE_NAME, MetricServiceExt as _,
     NODE_SERVICE_SERVICE_NAME, NodeServiceExt as _, VM_SERVICE_SERVICE_NAME, VmServiceExt as _,
 };
 use quantixkvm_proto::Quantixkvm::operation::v1::{OPERATION_SERVICE_SERVICE_NAME, OperationServiceExt as _};
@@ -61,9 +64,17 @@ pub struct RpcState {
 /// Where the contract's own description cannot be read, which a build that passed its tests
 /// excludes.
 pub fn routes(state: RpcState) -> Result<Router, String> {
-    let services = [VM_SERVICE_SERVICE_NAME, NODE_SERVICE_SERVICE_NAME, OPERATION_SERVICE_SERVICE_NAME];
+    let services = [
+        VM_SERVICE_SERVICE_NAME,
+        NODE_SERVICE_SERVICE_NAME,
+        OPERATION_SERVICE_SERVICE_NAME,
+        METRIC_SERVICE_SERVICE_NAME,
+        EVENT_SERVICE_SERVICE_NAME,
+    ];
     let router = Arc::new(vm::Vms(state.clone())).register(Router::new());
     let router = Arc::new(node::Nodes(state.clone())).register(router);
+    let router = Arc::new(metric::MetricHistory(state.clone())).register(router);
+    let router = Arc::new(event::Events(state.clone())).register(router);
     let router = Arc::new(operation::Operations(state)).register(router);
     let (router, _): (Router, Arc<StaticChecker>) = connectrpc_health::install_static(router, services);
     let reflector = Reflector::from_descriptor_set_bytes(quantixkvm_proto::FILE_DESCRIPTOR_SET)

@@ -119,13 +119,13 @@ impl wire::VmService for Vms {
         &self,
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::DeleteVMRequest>,
-    ) -> ServiceResult<Empty> {
+    ) -> ServiceResult<wire::DeleteVMResponse> {
         let request = request.to_owned_message();
         let id = self.id(&ctx, &request.id)?;
         let how = vm_in::delete(&request);
         let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };
-        let answer: Result<Empty, ConnectError> =
-            change(&self.0, &ctx, &request, work, |_, ()| Empty::default(), |_, _| Ok(())).await;
+        let answer: Result<wire::DeleteVMResponse, ConnectError> =
+            change(&self.0, &ctx, &request, work, |_, ()| wire::DeleteVMResponse::default(), |_, _| Ok(())).await;
         Ok(answer?.into())
     }
 
@@ -279,5 +279,69 @@ impl wire::VmService for Vms {
         };
         let frames = watch::stream(watched).map(move |frame| frame.map(|frame| RowFrame::new(&core, frame)));
         Response::stream_ok(frames)
+    }
+
+    async fn get_console(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::GetConsoleRequest>,
+    ) -> ServiceResult<wire::ConsoleInfo> {
+        Err(ConnectError::unimplemented("get_console"))
+    }
+
+    async fn get_screenshot(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::GetScreenshotRequest>,
+    ) -> ServiceResult<wire::Screenshot> {
+        Err(ConnectError::unimplemented("get_screenshot"))
+    }
+
+    async fn send_keys(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::SendKeysRequest>,
+    ) -> ServiceResult<Empty> {
+        Err(ConnectError::unimplemented("send_keys"))
+    }
+
+    async fn mount_iso(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::MountISORequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        Err(ConnectError::unimplemented("mount_iso"))
+    }
+
+    async fn eject_iso(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::EjectISORequest>,
+    ) -> ServiceResult<wire::VirtualMachine> {
+        Err(ConnectError::unimplemented("eject_iso"))
+    }
+
+    async fn get_vm_definition(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::GetVMDefinitionRequest>,
+    ) -> ServiceResult<wire::VMDefinition> {
+        Err(ConnectError::unimplemented("get_vm_definition"))
+    }
+
+    async fn get_create_options(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::GetCreateOptionsRequest>,
+    ) -> ServiceResult<wire::CreateOptions> {
+        Err(ConnectError::unimplemented("get_create_options"))
+    }
+
+    async fn watch_vm_usage(
+        &self,
+        _: RequestContext,
+        _: ServiceRequest<'_, wire::WatchVMUsageRequest>,
+    ) -> ServiceResult<ServiceStream<wire::VMUsageUpdate>> {
+        Err(ConnectError::unimplemented("watch_vm_usage"))
     }
 }
