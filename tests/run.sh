@@ -78,6 +78,20 @@ install_packages() {
     need_packages "${packages[@]}"
 }
 
+# Prometheus' own judge of /metrics, out of its package: installing that would start a server.
+fetch_promtool() {
+    local dir=$ROOT/target/testbed/promtool
+    export QKVM_PROMTOOL=$dir/usr/bin/promtool
+    if [ -x "$QKVM_PROMTOOL" ]; then return 0; fi
+    step "Prometheus' promtool" "without it the tests judge /metrics by their own rules."
+    mkdir -p "$dir"
+    if (cd "$dir" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb); then
+        say "taken from Debian's package, into target/testbed"
+    else
+        warn "promtool could not be had; the tests judge /metrics by their own rules"
+    fi
+}
+
 build_guest() {
     step "The guest image" "run tests/testbed/build-guest.sh by hand and read what it says."
     bash "$HERE/testbed/build-guest.sh" "$QKVM_GUEST"
@@ -107,6 +121,7 @@ set_up() {
     install_packages
     need_rust
     print_versions
+    if wants driver; then fetch_promtool; fi
     if wants testbed qemu faults packaging bench; then build_guest; fi
     if wants unit driver clients qemu faults; then build_tests; fi
 }

@@ -5,10 +5,11 @@
 //! That lets the wire's bytes of a VM be kept inside it, made once however often it is listed.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use tokio::sync::broadcast;
 
 use crate::model::definition::DefinitionText;
@@ -158,8 +159,55 @@ impl Vm {
 pub struct Picture {
     pub version: u64,
     pub vms: OrdMap<VmId, Arc<Vm>>,
+    /// The orders of lists, kept beside the map by its one writer.
+    by_name: OrdSet<(Box<str>, VmId)>,
+    by_age: OrdSet<(Moment, VmId)>,
     /// Since when libvirt is away, and why.
     pub stale_since: Option<(Moment, String)>,
+}
+
+impl Picture {
+    /// The VMs in this range of names, in order; ids tell equal names of several projects apart.
+    pub fn by_name(&self, range: impl RangeBounds<(Box<str>, VmId)>) -> impl DoubleEndedIterator<Item = &Arc<Vm>> + '_ {
+        self.by_name.range(range).filter_map(|(_, id)| self.vms.get(id))
+    }
+
+    /// The VMs in this range of moments of creation, in order.
+    pub fn by_age(&self, range: impl RangeBounds<(Moment, VmId)>) -> impl DoubleEndedIterator<Item = &Arc<Vm>> + '_ {
+        self.by_age.range(range).filter_map(|(_, id)| self.vms.get(id))
+    }
+
+    /// The VMs of this name, of whatever project.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Vm>> + 'a {
+        self.by_name((Box::from(name), VmId(uuid::Uuid::nil()))..).take_while(move |vm| vm.record.name == name)
+    }
+
+    fn insert(&mut self, vm: Arc<Vm>) -> Option<Arc<Vm>> {
+        let id = vm.record.id;
+        let (name, created_at) = (Box::from(vm.record.name.as_str()), vm.record.created_at);
+        let before = self.vms.insert(id, vm);
+        if let Some(before) = &before {
+            self.forget_order(before, |old| old.name == *name && old.created_at == created_at);
+        }
+        self.by_name.insert((name, id));
+        self.by_age.insert((created_at, id));
+        before
+    }
+
+    fn remove(&mut self, id: VmId) -> Option<Arc<Vm>> {
+        let last = self.vms.remove(&id)?;
+        self.forget_order(&last, |_| false);
+        Some(last)
+    }
+
+    /// Take a VM's places away, unless they are still its places.
+    fn forget_order(&mut self, vm: &Vm, is_same: impl FnOnce(&VmRecord) -> bool) {
+        let record = &vm.record;
+        if !is_same(record) {
+            self.by_name.remove(&(Box::from(record.name.as_str()), record.id));
+            self.by_age.remove(&(record.created_at, record.id));
+        }
+    }
 }
 
 /// What a watcher hears.
@@ -290,13 +338,13 @@ impl Inventory {
                 Some(mut vm) => {
                     vm.version = picture.version;
                     let vm = Arc::new(vm);
-                    told.push(match picture.vms.insert(id, Arc::clone(&vm)) {
+                    told.push(match picture.insert(Arc::clone(&vm)) {
                         Some(_) => Change::Modified(vm),
                         None => Change::Added(vm),
                     });
                 }
                 None => {
-                    if let Some(last) = picture.vms.remove(&id) {
+                    if let Some(last) = picture.remove(id) {
                         told.push(Change::Deleted(last, picture.version));
                     }
                 }

@@ -18,7 +18,7 @@ use super::overlay::Overlay;
 use super::{Inner, Store};
 
 /// Memory that redb may use for pages.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 1 << 20;
 /// A file that another process holds is refused after 200 ms.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);

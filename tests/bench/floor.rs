@@ -76,23 +76,33 @@ impl Drop for Floor {
     }
 }
 
-/// The times of commits of a row of this size in each of so many tables, durable and in two phases,
-/// beside `dir`.
-pub fn commits(dir: &std::path::Path, tables: usize, bytes: usize, count: usize) -> Vec<Duration> {
-    let names: Vec<String> = (0..tables).map(|number| format!("rows-{number}")).collect();
-    let database = Database::create(dir.join(format!("floor-{tables}.redb"))).expect("a database");
-    let row = vec![7_u8; bytes];
-    (0..count as u64)
-        .map(|key| {
-            let begun = Instant::now();
-            let mut write = database.begin_write().expect("a transaction");
-            write.set_two_phase_commit(true);
-            for name in &names {
-                let rows: TableDefinition<u64, &[u8]> = TableDefinition::new(name);
-                write.open_table(rows).expect("a table").insert(key % 100, row.as_slice()).expect("a row");
-            }
-            write.commit().expect("a commit");
-            begun.elapsed()
-        })
-        .collect()
+/// Commits of a row of `bytes` in each of so many tables, durable and in two phases, on the disk that
+/// ours are on.
+pub struct Commits {
+    database: Database,
+    names: Vec<String>,
+    row: Vec<u8>,
+    next: u64,
+}
+
+impl Commits {
+    pub fn beside(dir: &std::path::Path, tables: usize, bytes: usize) -> Self {
+        let database = Database::create(dir.join(format!("floor-{tables}.redb"))).expect("a database");
+        let names = (0..tables).map(|number| format!("rows-{number}")).collect();
+        Self { database, names, row: vec![7; bytes], next: 0 }
+    }
+
+    /// One more, and what it took.
+    pub fn commit(&mut self) -> Duration {
+        let begun = Instant::now();
+        let mut write = self.database.begin_write().expect("a transaction");
+        write.set_two_phase_commit(true);
+        for name in &self.names {
+            let rows: TableDefinition<u64, &[u8]> = TableDefinition::new(name);
+            write.open_table(rows).expect("a table").insert(self.next % 100, self.row.as_slice()).expect("a row");
+        }
+        write.commit().expect("a commit");
+        self.next += 1;
+        begun.elapsed()
+    }
 }

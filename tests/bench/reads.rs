@@ -1,5 +1,6 @@
 //! P1, P2, P7, P8, P14: a thousand VMs on a real libvirtd, read and left alone.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -57,11 +58,42 @@ fn start_times(server: &mut Server) -> (Duration, Duration) {
     })
 }
 
+/// What a process costs this machine: its own pages, and its share of those that it has in common
+/// with others, libvirt's libraries above all (the kernel's PSS).
 fn megabytes(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-    let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
-    kib / 1024.0
+    kib(pid, "smaps_rollup", "Pss:") / 1024.0
+}
+
+/// All pages that a process has mapped, however many others have them too.
+fn resident(pid: u32) -> f64 {
+    kib(pid, "status", "VmRSS:") / 1024.0
+}
+
+fn kib(pid: u32, file: &str, field: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the process runs");
+    let line = text.lines().find(|line| line.starts_with(field)).expect("its memory");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// The resident memory of a program that does nothing but hold a connection to libvirt.
+fn bare_client(uri: &str) -> f64 {
+    let mut virsh = Command::new("virsh")
+        .args(["-c", uri, "event", "--event", "lifecycle", "--loop"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("virsh runs");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut last = 0.0;
+    let mut now = resident(virsh.id());
+    // It has settled when it grows no more.
+    while (now > last || now < 8.0) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(300));
+        (last, now) = (now, resident(virsh.id()));
+    }
+    virsh.kill().expect("it ends");
+    virsh.wait().expect("it has ended");
+    now
 }
 
 /// CPU time that a process has used.
@@ -76,6 +108,8 @@ pub fn measure(report: &mut Report) {
     let bed = Testbed::new();
     let mut server = crate::run(Server::on(&bed.uri));
     report.at_most("P7", "memory, idle, no VM", megabytes(server.pid()), 25.0, "MB");
+    let (ours, bare) = (resident(server.pid()), bare_client(&bed.uri));
+    report.tell("P7", "resident, idle, ours and virsh's with a connection", &format!("{ours:.1} and {bare:.1} MB"));
     let mut empty = Vec::new();
     for _ in 0..3 {
         empty.push(start_times(&mut server).1);

@@ -75,8 +75,9 @@ async fn metrics_are_as_prometheus_reads_them() {
     let states = samples.iter().filter(|series| series.starts_with("quantixkvm_vm_state{")).count();
     assert_eq!(states, 4);
     // Its own word, where it is installed.
+    let promtool = std::env::var_os("QKVM_PROMTOOL").unwrap_or_else(|| "promtool".into());
     if let Ok(mut promtool) =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+        Command::new(promtool).args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
     {
         promtool.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
         let told = promtool.wait_with_output().expect("it ends");

@@ -40,6 +40,33 @@ async fn a_killed_qemu_is_seen_within_two_seconds_with_its_reason() {
     server.ok("DeleteVM", json!({ "id": id, "force": true })).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_panics_is_crashed_within_two_seconds_and_starts_again() {
+    let bed = Testbed::new();
+    let server = Server::on(&bed.uri).await;
+    let id = running(&server, "panics").await;
+    let console = Console::open(&bed.uri, &id);
+    console.booted(Duration::from_secs(90)).await;
+    let at = console.until("login:", 0, SOON).await;
+    console.line("root");
+    let at = console.until("#", at, SOON).await;
+    console.line("echo c > /proc/sysrq-trigger");
+    console.until("Kernel panic", at, SOON).await;
+    let begun = Instant::now();
+    let vm = server
+        .until("the guest's panic to be seen", SOON, async || {
+            let vm = server.vm(&id).await;
+            (state_of(&vm) == "CRASHED").then_some(vm)
+        })
+        .await;
+    let took = begun.elapsed();
+    println!("R9: guest panicked, CRASHED after {took:?}");
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    assert_ne!(vm["status"]["errorMessage"].as_str().unwrap_or_default(), "", "no reason: {vm}");
+    assert_eq!(state_of(&server.ok("StartVM", json!({ "id": id })).await), "RUNNING");
+    server.ok("DeleteVM", json!({ "id": id, "force": true })).await;
+}
+
 async fn slowest_verb(server: &Server, id: &str) -> Duration {
     let mut slowest = Duration::ZERO;
     for _ in 0..8 {

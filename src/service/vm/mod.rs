@@ -4,6 +4,7 @@ mod adopt;
 mod begin;
 mod create;
 mod delete;
+mod list;
 mod power;
 mod resolve;
 mod update;
@@ -15,7 +16,6 @@ use tokio::sync::watch;
 
 use crate::model::event::Subject;
 use crate::model::id::{ProjectId, VmId};
-use crate::model::vm::PowerState;
 use crate::store::EventFilter;
 
 use super::core::Core;
@@ -23,8 +23,7 @@ use super::error::ServiceError;
 use super::inventory::{Picture, Vm};
 use super::node::NodeService;
 use super::operations::OperationService;
-use super::paging;
-use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms};
+use super::requests::{ListEvents, WatchVms};
 
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
@@ -73,59 +72,6 @@ impl VmService {
     /// `NotFound`.
     pub fn get(&self, id: VmId) -> Result<Arc<Vm>, ServiceError> {
         self.core.inventory.get(id).ok_or_else(|| ServiceError::no_vm(id))
-    }
-
-    /// A page of the VMs that match, from the picture alone.
-    ///
-    /// # Errors
-    /// `Invalid` for a page size or token that is not one of ours.
-    pub fn list(&self, wanted: &ListVms) -> Result<Page<Arc<Vm>>, ServiceError> {
-        let size = paging::size(wanted.page_size)?;
-        let fingerprint =
-            paging::fingerprint(&(wanted.project_id, &wanted.labels, &wanted.states, wanted.node_id, wanted.order_by));
-        let after = paging::read_token(&wanted.page_token, &fingerprint)?;
-        let picture = self.core.inventory.picture();
-        let filter = WatchVms { node_id: wanted.node_id, project_id: wanted.project_id, labels: wanted.labels.clone() };
-        let mut matching: Vec<&Arc<Vm>> = picture
-            .vms
-            .values()
-            .filter(|vm| matches(&filter, vm))
-            .filter(|vm| {
-                wanted.states.is_empty() || wanted.states.iter().any(|state| is_state(vm.record.state, *state))
-            })
-            .collect();
-        let total_count = matching.len();
-        let descending = matches!(wanted.order_by, OrderBy::NameDesc | OrderBy::CreatedAtDesc);
-        let order = |left: &SortKey, right: &SortKey| if descending { right.cmp(left) } else { left.cmp(right) };
-        if let Some(after) = after {
-            let after = SortKey::read(wanted.order_by, &after).ok_or_else(paging::bad_token)?;
-            matching.retain(|vm| order(&SortKey::of(wanted.order_by, vm), &after).is_gt());
-        }
-        let more = matching.len() > size;
-        if more {
-            // By reference: a key of its own for each comparison would be most of the work.
-            matching.select_nth_unstable_by(size, |left, right| {
-                let (left, right) = (&left.record, &right.record);
-                let by_name = || left.name.cmp(&right.name).then(left.id.cmp(&right.id));
-                let by_age = || left.created_at.cmp(&right.created_at).then(left.id.cmp(&right.id));
-                match wanted.order_by {
-                    OrderBy::Name => by_name(),
-                    OrderBy::NameDesc => by_name().reverse(),
-                    OrderBy::CreatedAt => by_age(),
-                    OrderBy::CreatedAtDesc => by_age().reverse(),
-                }
-            });
-            matching.truncate(size);
-        }
-        matching.sort_by_cached_key(|vm| SortKey::of(wanted.order_by, vm));
-        if descending {
-            matching.reverse();
-        }
-        let next_page_token = match matching.last() {
-            Some(last) if more => paging::write_token(&SortKey::of(wanted.order_by, last).write(), &fingerprint),
-            Some(_) | None => String::new(),
-        };
-        Ok(Page { items: matching.into_iter().map(Arc::clone).collect(), next_page_token, total_count })
     }
 
     /// Events of VMs, newest first. Those of a deleted VM stay readable by its id.
@@ -202,57 +148,10 @@ fn has_labels(labels: &BTreeMap<String, String>, wanted: &BTreeMap<String, Strin
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
-fn is_state(state: PowerState, wanted: StateFilter) -> bool {
-    match wanted {
-        StateFilter::Provisioning => state == PowerState::Provisioning,
-        StateFilter::Running => state == PowerState::Running,
-        StateFilter::Stopped => state == PowerState::Stopped,
-        StateFilter::Paused => matches!(state, PowerState::Paused(_)),
-        StateFilter::Suspended => state == PowerState::Suspended,
-        StateFilter::Crashed => matches!(state, PowerState::Crashed(_)),
-        StateFilter::Migrating => state == PowerState::Migrating,
-        StateFilter::Lost => state == PowerState::Lost,
-        StateFilter::Unknown => state == PowerState::Unknown,
-    }
-}
-
 /// A VM with this name in this project, other than `except`.
 fn same_name(picture: &Picture, project: ProjectId, name: &str, except: Option<VmId>) -> Option<VmId> {
     picture
-        .vms
-        .values()
-        .find(|vm| vm.record.project_id == project && vm.record.name == name && Some(vm.record.id) != except)
+        .named(name)
+        .find(|vm| vm.record.project_id == project && Some(vm.record.id) != except)
         .map(|vm| vm.record.id)
-}
-
-/// Where a row stands in its list: total, so that a page begins exactly after the last one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum SortKey {
-    Name(String, VmId),
-    CreatedAt(i64, VmId),
-}
-
-impl SortKey {
-    fn of(order: OrderBy, vm: &Vm) -> Self {
-        match order {
-            OrderBy::Name | OrderBy::NameDesc => Self::Name(vm.record.name.clone(), vm.record.id),
-            OrderBy::CreatedAt | OrderBy::CreatedAtDesc => Self::CreatedAt(vm.record.created_at.0, vm.record.id),
-        }
-    }
-
-    fn write(&self) -> String {
-        match self {
-            Self::Name(name, id) => format!("{id}{name}"),
-            Self::CreatedAt(at, id) => format!("{id}{at}"),
-        }
-    }
-
-    fn read(order: OrderBy, text: &str) -> Option<Self> {
-        let (id, key) = text.split_at_checked(36)?;
-        let id = id.parse().ok()?;
-        match order {
-            OrderBy::Name | OrderBy::NameDesc => Some(Self::Name(key.to_owned(), id)),
-            OrderBy::CreatedAt | OrderBy::CreatedAtDesc => Some(Self::CreatedAt(key.parse().ok()?, id)),
-        }
-    }
 }
