@@ -22,6 +22,7 @@ use crate::model::vm::{Moment, Origin, PowerState, VmRecord};
 
 use super::super::core::Core;
 use super::super::error::{Finding, FindingKind, ServiceError};
+use super::super::inventory::Vm;
 use super::super::requests::CreateVm;
 use super::create::identity;
 use super::resolve::{Devices, Host, hypervisor_name};
@@ -167,6 +168,18 @@ impl VmService {
         self.core.host(move || look(&core, asked, &user, bridges, report)).await?
     }
 
+    /// Look at what a VM needs to boot, where a start of it would boot.
+    ///
+    /// # Errors
+    /// `Precondition`, naming each file and network and what to do about it.
+    pub(super) async fn ensure_startable(&self, id: VmId) -> Result<(), ServiceError> {
+        if self.boots(id)? {
+            let (core, vm) = (Arc::clone(&self.core), self.get(id)?);
+            self.core.host(move || startable(&core, &vm)).await??;
+        }
+        Ok(())
+    }
+
     /// vCPUs and memory, each for itself: they are two fields of a form.
     fn room_for(&self, wanted: &CreateVm, report: &mut Report) -> Result<(), ServiceError> {
         let spec = &wanted.spec;
@@ -207,6 +220,22 @@ impl VmService {
         }
         Ok(())
     }
+}
+
+/// Whether everything is there that a VM needs to boot. Blocks.
+fn startable(core: &Core, vm: &Vm) -> Result<(), ServiceError> {
+    let mut report = Report::default();
+    let host = Host::of(core, core.hypervisor.offer()?, Vec::new());
+    Devices::new(&host, &mut report, true).startable(&core.inventory.spec(vm))?;
+    if report.findings.is_empty() {
+        return Ok(());
+    }
+    let told = ServiceError::Several(report.findings);
+    Err(ServiceError::Precondition {
+        reason: "NOT_STARTABLE",
+        subject: vm.record.id.to_string(),
+        message: format!("VM \"{}\" cannot start: {told}", vm.record.name),
+    })
 }
 
 fn human(size: Mib) -> String {

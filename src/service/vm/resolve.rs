@@ -98,6 +98,28 @@ impl<'a> Devices<'a> {
         Ok(())
     }
 
+    /// What a VM that is defined needs to boot: its files, and its networks.
+    pub fn startable(&mut self, spec: &VmSpec) -> Result<(), ServiceError> {
+        for disk in &spec.disks {
+            let access = if disk.readonly { Access::Read } else { Access::ReadWrite };
+            self.file(&format!("disk {}", disk.id), &disk.path, Kind::FileOrDevice, access)?;
+        }
+        for cdrom in spec.cdroms.iter().filter(|cdrom| cdrom.connected != Some(false)) {
+            self.file(&format!("CD-ROM {}", cdrom.id), &cdrom.iso_path, Kind::FileOrDevice, Access::Read)?;
+        }
+        if let Some(direct) = &spec.boot.direct {
+            self.file("kernel", &direct.kernel_path, Kind::File, Access::Read)?;
+            self.file("initial RAM disk", &direct.initrd_path, Kind::File, Access::Read)?;
+        }
+        if spec.nics.iter().any(|nic| !nic.network.is_empty()) {
+            let networks = self.host.hypervisor.networks()?;
+            for nic in spec.nics.iter().filter(|nic| !nic.network.is_empty()) {
+                self.network(&format!("network card {}", nic.mac), &networks, &mut nic.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn disk(&mut self, id: VmId, name: &str, index: usize, disk: &mut Disk) -> Result<(), ServiceError> {
         let field = format!("spec.disks[{index}]");
         if !disk.path.is_empty() {
