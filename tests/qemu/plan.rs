@@ -86,6 +86,12 @@ async fn a_path_that_qemus_user_cannot_reach_names_the_remedy_and_the_remedy_is_
     body["startOnCreate"] = json!(true);
     let vm = server.ok("CreateVM", body).await;
     assert_eq!(state_of(&vm), "RUNNING", "what passed does not start: {vm}");
+    // A start looks in the same way.
+    server.ok("StopVM", json!({ "id": vm["id"], "force": true })).await;
+    mode(&closed, 0o700);
+    let message = server.refused("StartVM", json!({ "id": vm["id"] }), "failed_precondition").await;
+    assert!(message.contains("\"reads\" cannot start") && message.contains("setfacl"), "{message}");
+    mode(&closed, 0o711);
     server.ok("DeleteVM", json!({ "id": vm["id"], "force": true, "deleteVolumes": true })).await;
     assert!(image.is_file() && iso.is_file(), "what was not the VM's went with it");
 }
@@ -123,6 +129,18 @@ async fn files_networks_and_cpus_are_what_they_are_said_to_be() {
             let message = server.refused("CreateVM", body, code).await;
             assert!(message.contains(&format!("{field}: ")), "{part}: {message}");
         }
+    }
+    // A value that is none is told beside what else there is, and goes no further.
+    let odd = json!({ "disks": [{ "sizeGib": 1, "storagePoolId": "a\u{0}b", "backingFile": "/nowhere", "backingFormat": "RAW" }],
+        "nics": [{ "networkId": "a\u{0}b" }], "cdroms": [{ "isoPath": "/a\u{0}b" }] });
+    let message = server.refused("CreateVM", plan("x", odd), "invalid_argument").await;
+    for field in [
+        "spec.disks[0].storage_pool_id: ",
+        "spec.disks[0].backing_file: ",
+        "spec.nics[0].network_id: ",
+        "spec.cdroms[0].iso_path: ",
+    ] {
+        assert!(message.contains(field), "{field}: {message}");
     }
     let seen = server.ok("CreateVM", plan("x", json!({ "cdroms": [{ "isoPath": kernel }], "nics": [{}] }))).await;
     assert!(seen["preflight"].to_string().contains("does not look like a CD"), "{seen}");
@@ -173,6 +191,15 @@ async fn a_plan_of_a_deletion_tells_the_bytes_and_options_show_what_is_there() {
     let kept = plan["kept"].as_array().expect("items");
     let image = guest().join("tiny.qcow2").display().to_string();
     assert!(kept.iter().any(|item| item["name"] == image.as_str() && bytes(&item["sizeBytes"]) > 0), "{plan}");
+    // Snapshots go with the VM, and say so.
+    let other = server.ok("CreateVM", create("snapped", json!({ "disks": [guest_disk()] }))).await;
+    bed.virsh(&["snapshot-create-as", "snapped", "before-upgrade"]);
+    let told = server.ok("DeleteVM", json!({ "id": other["id"], "deleteVolumes": true, "validateOnly": true })).await;
+    let kinds: Vec<(&Value, &Value)> =
+        told["gone"].as_array().expect("items").iter().map(|item| (&item["kind"], &item["name"])).collect();
+    assert!(kinds.contains(&(&json!("snapshots"), &json!("before-upgrade"))), "{told}");
+    server.ok("DeleteVM", json!({ "id": other["id"], "deleteVolumes": true })).await;
+
     let before = bed.files();
     server.ok("DeleteVM", json!({ "id": id, "deleteVolumes": true })).await;
     let volumes =

@@ -28,6 +28,9 @@ use super::create::identity;
 use super::resolve::{Devices, Host, hypervisor_name};
 use super::{VmService, same_name};
 
+/// A request with more of a kind is refused for that, and nobody waits for a look at each.
+const DEVICES_LOOKED_AT: usize = 64;
+
 /// What was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -105,6 +108,11 @@ impl Report {
         if !self.findings.iter().any(|found| found.field == field) {
             self.findings.push(Finding::new(field, kind, description));
         }
+    }
+
+    /// Whether something is wrong with a field of this beginning.
+    pub fn is_wrong_below(&self, prefix: &str) -> bool {
+        self.findings.iter().any(|found| found.field.starts_with(prefix))
     }
 
     /// What another part refused, under this field.
@@ -256,8 +264,12 @@ fn look(
     offered(&offer, &wanted.spec, &mut report);
     let host = Host::of(core, Arc::clone(&offer), bridges);
     let mut spec = wanted.spec.clone();
+    let is_sane =
+        [spec.disks.len(), spec.cdroms.len(), spec.nics.len()].iter().all(|count| *count <= DEVICES_LOOKED_AT);
     let mut devices = Devices::new(&host, &mut report, wanted.start_on_create);
-    devices.resolve(id, &wanted.name, &mut spec)?;
+    if is_sane {
+        devices.resolve(id, &wanted.name, &mut spec)?;
+    }
     let Devices { volumes, waiting, .. } = devices;
     let mut record = record(core, wanted, user, id, &spec, &volumes);
     if report.findings.is_empty() {
