@@ -18,6 +18,7 @@ mod node;
 mod node_in;
 mod node_out;
 mod operation;
+mod plan_out;
 mod read;
 mod rows;
 mod spec_in;

@@ -3,6 +3,7 @@
 mod house;
 mod lists;
 mod node;
+mod plan;
 mod retries;
 mod stream;
 mod surface;

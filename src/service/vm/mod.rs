@@ -4,9 +4,14 @@ mod adopt;
 mod begin;
 mod create;
 mod delete;
+mod delete_plan;
+mod files;
 mod list;
+mod options;
 mod power;
+mod preflight;
 mod resolve;
+mod show;
 mod update;
 
 use std::collections::BTreeMap;
@@ -25,9 +30,13 @@ use super::node::NodeService;
 use super::operations::OperationService;
 use super::requests::{ListEvents, WatchVms};
 
+pub use create::CreatePlan;
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
+pub use delete_plan::{DeletionPlan, Item as DeletionItem};
+pub use options::{CreateOptions, Medium, MediumKind};
 pub use power::Reboot;
+pub use preflight::{Check, Outcome as CheckOutcome};
 pub(crate) use update::follow_now;
 
 /// The steps that recovery repeats after a crash: the very ones of the use cases.

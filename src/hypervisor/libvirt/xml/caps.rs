@@ -31,6 +31,10 @@ pub struct HostProfile {
     pub spice: bool,
     /// `vmx` or `svm`, where the host has it.
     pub nested_flag: Option<String>,
+    /// CPU models that are usable here.
+    pub cpu_models: Vec<String>,
+    /// vCPUs of the machine at most; 0: not told.
+    pub max_vcpus: u32,
 }
 
 impl HostProfile {
@@ -50,6 +54,8 @@ impl HostProfile {
             video_models: ["vga", "cirrus", "qxl", "virtio"].map(str::to_owned).to_vec(),
             spice: true,
             nested_flag: Some("vmx".to_owned()),
+            cpu_models: Vec::new(),
+            max_vcpus: 0,
         }
     }
 
@@ -98,8 +104,35 @@ impl HostProfile {
             video_models: values(&["devices", "video"], "modelType"),
             spice: values(&["devices", "graphics"], "type").iter().any(|value| value == "spice"),
             nested_flag,
+            cpu_models: usable_models(&offer),
+            max_vcpus: offer.child("vcpu").and_then(|vcpu| u32::try_from(vcpu.number("max")).ok()).unwrap_or(0),
         })
     }
+}
+
+/// The models that the host's CPU, or the emulator, has every feature of.
+fn usable_models(offer: &Element) -> Vec<String> {
+    let mut models: Vec<String> = offer
+        .child("cpu")
+        .and_then(|cpu| cpu.named("mode").find(|mode| mode.get("name") == Some("custom")))
+        .filter(|mode| mode.get("supported") == Some("yes"))
+        .map(|mode| {
+            mode.named("model").filter(|model| model.get("usable") == Some("yes")).map(Element::own_text).collect()
+        })
+        .unwrap_or_default();
+    models.sort();
+    models
+}
+
+/// User and group that QEMU runs as, from the capabilities: libvirt's own word for whom it hands a
+/// guest's files to.
+#[must_use]
+pub fn read_qemu_ids(caps: &str) -> Option<(u32, u32)> {
+    let root = Element::parse(caps).ok()?;
+    let dac = root.child("host")?.named("secmodel").find(|model| model.text_of("model") == "dac")?;
+    let label = dac.child("baselabel")?.own_text();
+    let (user, group) = label.trim().trim_start_matches('+').split_once(":+")?;
+    Some((user.parse().ok()?, group.parse().ok()?))
 }
 
 /// Whether libvirt offers KVM for x86-64 guests, and the host's UUID and CPU model.
@@ -114,4 +147,33 @@ pub fn read_host(caps: &str) -> Result<(bool, Option<uuid::Uuid>, String), Hyper
     let uuid = root.child("host").and_then(|host| host.text_of("uuid").parse().ok());
     let model = root.at(&["host", "cpu"]).map(|cpu| cpu.text_of("model")).unwrap_or_default();
     Ok((kvm, uuid, model))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_qemu_runs_as_is_read_from_the_label_of_files() {
+        let with = |models: &str| format!("<capabilities><host>{models}</host></capabilities>");
+        let dac = "<secmodel><model>apparmor</model><baselabel type='kvm'>libvirt</baselabel></secmodel>\
+                   <secmodel><model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel>";
+        assert_eq!(read_qemu_ids(&with(dac)), Some((64055, 108)));
+        for other in ["", "<secmodel><model>dac</model></secmodel>", "<secmodel><model>none</model></secmodel>"] {
+            assert_eq!(read_qemu_ids(&with(other)), None, "{other}");
+        }
+        assert_eq!(read_qemu_ids("no XML"), None);
+    }
+
+    #[test]
+    fn only_cpu_models_that_are_usable_are_offered() {
+        let caps = "<capabilities><host><cpu/></host></capabilities>";
+        let offer = "<domainCapabilities><path>/q</path><arch>x86_64</arch><vcpu max='288'/><cpu>\
+                     <mode name='host-model' supported='yes'><model>EPYC</model></mode>\
+                     <mode name='custom' supported='yes'><model usable='yes'>qemu64</model>\
+                     <model usable='no'>Icelake-Server</model><model usable='unknown'>x</model>\
+                     <model usable='yes'>kvm64</model></mode></cpu></domainCapabilities>";
+        let profile = HostProfile::from_capabilities(caps, offer, Accelerator::Tcg).expect("capabilities");
+        assert_eq!((profile.cpu_models, profile.max_vcpus), (vec!["kvm64".to_owned(), "qemu64".to_owned()], 288));
+    }
 }
