@@ -27,6 +27,7 @@ mod unoffered;
 mod vm;
 mod vm_in;
 mod vm_out;
+mod vm_usage;
 mod watch;
 
 use std::sync::Arc;

@@ -152,6 +152,7 @@ impl VmService {
             severity: wanted.severity,
             since: wanted.since,
             limit,
+            ..EventFilter::default()
         })?)
     }
 
