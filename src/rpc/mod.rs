@@ -13,6 +13,7 @@ mod calls;
 mod enums;
 mod error;
 mod event;
+pub mod live;
 mod metric;
 mod node;
 mod node_in;
@@ -27,6 +28,7 @@ mod unoffered;
 mod vm;
 mod vm_in;
 mod vm_out;
+mod vm_usage;
 mod watch;
 
 use std::sync::Arc;

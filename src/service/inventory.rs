@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use imbl::{OrdMap, OrdSet};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::model::definition::DefinitionText;
 use crate::model::id::VmId;
@@ -244,6 +244,8 @@ pub struct Inventory {
     writer: Mutex<()>,
     changes: broadcast::Sender<Change>,
     usage: ArcSwap<BTreeMap<VmId, Usage>>,
+    /// When use was last measured; `None`: never yet.
+    measured: watch::Sender<Option<Moment>>,
     read: ReadSpec,
 }
 
@@ -256,6 +258,7 @@ impl Inventory {
             writer: Mutex::new(()),
             changes: broadcast::channel(WATCH_BUFFER).0,
             usage: ArcSwap::default(),
+            measured: watch::Sender::new(None),
             read,
         }
     }
@@ -300,6 +303,13 @@ impl Inventory {
     /// Replace the measured use.
     pub fn set_usage(&self, usage: BTreeMap<VmId, Usage>) {
         self.usage.store(Arc::new(usage));
+        self.measured.send_replace(Some(Moment::now()));
+    }
+
+    /// When use was last measured, and each time that it is.
+    #[must_use]
+    pub fn measured(&self) -> watch::Receiver<Option<Moment>> {
+        self.measured.subscribe()
     }
 
     /// Change many VMs in one step: `edit` sees the picture and says what becomes of which VM.

@@ -18,6 +18,7 @@ pub mod conditions;
 pub mod core;
 pub mod demo;
 pub mod error;
+pub mod events;
 pub mod idempotency;
 pub mod inventory;
 pub mod node;

@@ -1,13 +1,16 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
+mod events;
 mod house;
 mod lists;
+mod live;
 mod node;
 mod plan;
 mod retries;
 mod stream;
 mod surface;
 mod together;
+mod usage;
 mod vm;
 mod vm_update;
 mod vm_verbs;

@@ -107,6 +107,7 @@ impl VmService {
             severity: wanted.severity,
             since: wanted.since,
             limit,
+            ..EventFilter::default()
         })?)
     }
 
