@@ -7,12 +7,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Accelerator, Config};
 use crate::host::HostRoot;
 use crate::http::gate::Gate;
+use crate::http::live::Live;
 use crate::http::metrics::{Metrics, Snapshot, VmGauges, VmUse};
 use crate::http::{self, Surface};
 use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
@@ -131,21 +134,24 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         machine.management_ip(),
     ]);
     let gate = Gate::new(names, addresses.iter().map(std::net::SocketAddr::port));
-    let rpc = rpc::routes(RpcState {
+    let state = RpcState {
         core: Arc::clone(&core),
         vms: Arc::clone(&vms),
         nodes: Arc::clone(&nodes),
         operations: Arc::clone(&operations),
         in_flight: Arc::new(InFlight::default()),
         stop: stop.clone(),
-    })
-    .map_err(ServeError::Other)?;
+    };
+    let sockets = TaskTracker::new();
+    let live = Live::new(talk(state.clone()), stop.clone(), sockets.clone());
+    let rpc = rpc::routes(state).map_err(ServeError::Other)?;
     let surface = Surface {
         rpc,
         ready: readyz(Arc::clone(&core), ready.clone()),
         scrape: scrape(Arc::clone(&core), Arc::clone(&nodes), Arc::clone(&operations)),
         metrics: Arc::new(Metrics::new()),
         gate,
+        live,
     };
     let router = http::router(surface);
 
@@ -178,7 +184,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
     }
     tokio::spawn(wait_for_signal(stop.clone()));
-    let served = http::serve::serve(listeners, router, stop.clone()).await;
+    let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
     stop.cancel();
     for task in background {
         // Each ends with `stop`; what hangs is left behind.
@@ -292,6 +298,11 @@ async fn wait_for_signal(stop: CancellationToken) {
         _ = int.recv() => tracing::info!("SIGINT: finishing"),
     }
     stop.cancel();
+}
+
+/// What pages are told on their live connections.
+fn talk(state: RpcState) -> http::live::Talk {
+    Arc::new(move |request_id, requests| rpc::live::talk(state.clone(), request_id, requests).boxed())
 }
 
 type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

@@ -3,10 +3,12 @@
 //! ```text
 //! connection ──► gate (Host, Origin) ──► request id ──► panic net ──► /<Service>/<Method>  rpc
 //!                                                                     /healthz /readyz /metrics
+//!                                                                     /live  WebSocket of a page
 //!                                                                     anything else by GET: the page
 //! ```
 
 pub mod gate;
+pub mod live;
 pub mod metrics;
 mod page;
 pub mod serve;
@@ -21,7 +23,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use connectrpc::{ConnectError, ConnectRpcService};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -44,6 +46,8 @@ pub struct Surface {
     pub scrape: Arc<dyn Fn(&Metrics) -> String + Send + Sync>,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
+    /// The pages' live connections.
+    pub live: live::Live,
 }
 
 #[derive(Clone)]
@@ -71,7 +75,8 @@ pub fn router(surface: Surface) -> Router {
         .route("/health", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
-        .with_state(facts);
+        .with_state(facts)
+        .route("/live", any(live::live).with_state(surface.live));
     for service in &services {
         router = router.route_service(&format!("/{service}/{{method}}"), rpc.clone());
     }

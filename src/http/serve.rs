@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long open requests may take to finish at the end.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -58,11 +59,17 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(StdListener::from(socket))
 }
 
-/// Serve until `stop`, then let what runs finish.
+/// Serve until `stop`, then let what runs finish; `sockets` are the WebSockets, of which hyper knows
+/// nothing any more.
 ///
 /// # Errors
 /// A listener that broke.
-pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    stop: CancellationToken,
+    sockets: TaskTracker,
+) -> std::io::Result<()> {
     let servers = listeners.into_iter().map(|listener| {
         let ended = stop.clone();
         let router = router.clone();
@@ -78,6 +85,8 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: Cancellati
         done = &mut all => return done.map(drop),
         () = stop.cancelled() => {}
     }
+    sockets.close();
+    let all = async { (all.await, sockets.wait().await).0 };
     match tokio::time::timeout(DRAIN, all).await {
         Ok(done) => done.map(drop),
         Err(_) => {

@@ -13,6 +13,7 @@ mod calls;
 mod enums;
 mod error;
 mod event;
+pub mod live;
 mod metric;
 mod node;
 mod node_in;

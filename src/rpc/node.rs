@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use buffa_types::google::protobuf::Empty;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
 use serde::Serialize;
 
@@ -51,6 +51,58 @@ fn update(frame: Frame<NodeView>) -> wire::NodeUpdate {
         version: frame.version,
         ..Default::default()
     }
+}
+
+/// The messages of `WatchNodes`.
+pub(super) fn watched(
+    state: &RpcState,
+    sent: &wire::WatchNodesRequest,
+) -> impl Stream<Item = Result<wire::NodeUpdate, ConnectError>> + Send + use<> {
+    let labels = sorted(&sent.labels);
+    let (picture, changes) = state.nodes.watch();
+    let present = picture
+        .nodes
+        .iter()
+        .filter(|(_, node)| has_labels(node, &labels))
+        .map(|(id, node)| (*id, Arc::clone(node)))
+        .collect();
+    let watched = Watched {
+        present,
+        changes,
+        read: told,
+        wants: Box::new(move |node| has_labels(node, &labels)),
+        stop: state.stop.clone(),
+    };
+    watch::stream(watched).map(|frame| frame.map(update))
+}
+
+/// The messages of `StreamNodeMetrics`.
+pub(super) fn measured(
+    state: &RpcState,
+    sent: &wire::StreamNodeMetricsRequest,
+    request_id: &str,
+) -> Result<impl Stream<Item = Result<wire::NodeMetrics, ConnectError>> + Send + use<>, ServiceError> {
+    let id = node_in::id("node_id", &sent.node_id)?;
+    let interval = node_in::interval(sent.interval_sec)?;
+    state.nodes.metrics(id)?;
+    let mut ticks = tokio::time::interval(interval);
+    // A reader that was slow gets the next one, not all that it missed.
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (nodes, stop) = (Arc::clone(&state.nodes), state.stop.clone());
+    let request_id = request_id.to_owned();
+    Ok(futures::stream::unfold(Some(ticks), move |ticks| {
+        let (nodes, stop, request_id) = (Arc::clone(&nodes), stop.clone(), request_id.clone());
+        async move {
+            let mut ticks = ticks?;
+            tokio::select! {
+                _ = ticks.tick() => Some(match nodes.metrics(id) {
+                    Ok(view) => (Ok(node_out::metrics(&view)), Some(ticks)),
+                    Err(gone) => (Err(super::error::connect(&gone, &request_id)), None),
+                }),
+                () = stop.cancelled() => Some((Err(watch::stopping()), None)),
+            }
+        }
+    }))
 }
 
 impl Nodes {
@@ -231,22 +283,7 @@ impl wire::NodeService for Nodes {
         _ctx: RequestContext,
         request: ServiceRequest<'_, wire::WatchNodesRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::NodeUpdate> + Send + use<>>> {
-        let labels = sorted(&request.to_owned_message().labels);
-        let (picture, changes) = self.0.nodes.watch();
-        let present = picture
-            .nodes
-            .iter()
-            .filter(|(_, node)| has_labels(node, &labels))
-            .map(|(id, node)| (*id, Arc::clone(node)))
-            .collect();
-        let watched = Watched {
-            present,
-            changes,
-            read: told,
-            wants: Box::new(move |node| has_labels(node, &labels)),
-            stop: self.0.stop.clone(),
-        };
-        Response::stream_ok(watch::stream(watched).map(|frame| frame.map(update)))
+        Response::stream_ok(watched(&self.0, &request.to_owned_message()))
     }
 
     async fn stream_node_metrics(
@@ -254,28 +291,7 @@ impl wire::NodeService for Nodes {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::StreamNodeMetricsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::NodeMetrics> + Send + use<>>> {
-        let request = request.to_owned_message();
-        let read =
-            node_in::id("node_id", &request.node_id).and_then(|id| Ok((id, node_in::interval(request.interval_sec)?)));
-        let (id, interval) = read.map_err(refused(&ctx))?;
-        self.0.nodes.metrics(id).map_err(refused(&ctx))?;
-        let mut ticks = tokio::time::interval(interval);
-        // A reader that was slow gets the next one, not all that it missed.
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (nodes, stop) = (Arc::clone(&self.0.nodes), self.0.stop.clone());
-        let request_id = super::calls::request_id(&ctx).to_owned();
-        Response::stream_ok(futures::stream::unfold(Some(ticks), move |ticks| {
-            let (nodes, stop, request_id) = (Arc::clone(&nodes), stop.clone(), request_id.clone());
-            async move {
-                let mut ticks = ticks?;
-                tokio::select! {
-                    _ = ticks.tick() => Some(match nodes.metrics(id) {
-                        Ok(view) => (Ok(node_out::metrics(&view)), Some(ticks)),
-                        Err(gone) => (Err(super::error::connect(&gone, &request_id)), None),
-                    }),
-                    () = stop.cancelled() => Some((Err(watch::stopping()), None)),
-                }
-            }
-        }))
+        let request_id = super::calls::request_id(&ctx);
+        Response::stream_ok(measured(&self.0, &request.to_owned_message(), request_id).map_err(refused(&ctx))?)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use quantixkvm_proto::Quantixkvm::operation::v1 as wire;
 
 use crate::model::id::OperationId;
@@ -66,6 +66,30 @@ fn update(frame: Frame<Operation>) -> wire::OperationUpdate {
     }
 }
 
+/// The messages of `WatchOperations`.
+pub(super) fn watched(
+    state: &RpcState,
+    sent: &wire::WatchOperationsRequest,
+) -> Result<impl Stream<Item = Result<wire::OperationUpdate, ConnectError>> + Send + use<>, ServiceError> {
+    let mut reader = Reader::default();
+    let resource = resource(&mut reader, &sent.resource_id);
+    let resource = reader.end(resource)?;
+    let wants = move |operation: &Operation| resource.as_ref().is_none_or(|id| *id == operation.resource_id);
+    let (present, changes) = state.operations.watch();
+    let watched = Watched {
+        present: present
+            .into_iter()
+            .filter(|operation| wants(operation))
+            .map(|operation| (operation.id, operation))
+            .collect(),
+        changes,
+        read: |operation: Arc<Operation>| (operation.id, Told::Is(operation)),
+        wants: Box::new(wants),
+        stop: state.stop.clone(),
+    };
+    Ok(watch::stream(watched).map(|frame| frame.map(update)))
+}
+
 impl wire::OperationService for Operations {
     async fn get_operation(
         &self,
@@ -97,23 +121,7 @@ impl wire::OperationService for Operations {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::WatchOperationsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::OperationUpdate> + Send + use<>>> {
-        let mut reader = Reader::default();
-        let resource = resource(&mut reader, request.resource_id);
-        let resource = reader.end(resource).map_err(refused(&ctx))?;
-        let wants = move |operation: &Operation| resource.as_ref().is_none_or(|id| *id == operation.resource_id);
-        let (present, changes) = self.0.operations.watch();
-        let watched = Watched {
-            present: present
-                .into_iter()
-                .filter(|operation| wants(operation))
-                .map(|operation| (operation.id, operation))
-                .collect(),
-            changes,
-            read: |operation: Arc<Operation>| (operation.id, Told::Is(operation)),
-            wants: Box::new(wants),
-            stop: self.0.stop.clone(),
-        };
-        Response::stream_ok(watch::stream(watched).map(|frame| frame.map(update)))
+        Response::stream_ok(watched(&self.0, &request.to_owned_message()).map_err(refused(&ctx))?)
     }
 
     async fn cancel_operation(

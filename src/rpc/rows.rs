@@ -107,14 +107,14 @@ fn unwritable(why: serde_json::Error) -> ConnectError {
 }
 
 /// A length-delimited field.
-fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     encode_varint(u64::from(field << 3 | 2), out);
     encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// A varint field; 0 is left out.
-fn put_number(out: &mut Vec<u8>, field: u32, number: u64) {
+pub(super) fn put_number(out: &mut Vec<u8>, field: u32, number: u64) {
     if number != 0 {
         encode_varint(u64::from(field << 3), out);
         encode_varint(number, out);

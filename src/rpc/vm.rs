@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use buffa_types::google::protobuf::Empty;
 use connectrpc::{ConnectError, Encodable, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
 use serde::Serialize;
 
@@ -39,6 +39,26 @@ fn reread(state: &RpcState, id: &str) -> Result<Arc<Vm>, ServiceError> {
         ));
     };
     state.vms.get(id)
+}
+
+/// The messages of `WatchVMs`.
+pub(super) fn watched(
+    state: &RpcState,
+    sent: &wire::WatchVMsRequest,
+) -> Result<impl Stream<Item = Result<RowFrame, ConnectError>> + Send + use<>, ServiceError> {
+    let wanted = vm_in::watch(sent)?;
+    let (picture, changes) = state.core.inventory.watch();
+    let core = Arc::clone(&state.core);
+    let present =
+        picture.vms.iter().filter(|(_, vm)| matches(&wanted, vm)).map(|(id, vm)| (*id, Arc::clone(vm))).collect();
+    let watched = Watched {
+        present,
+        changes,
+        read: told,
+        wants: Box::new(move |vm| matches(&wanted, vm)),
+        stop: state.stop.clone(),
+    };
+    Ok(watch::stream(watched).map(move |frame| frame.map(|frame| RowFrame::new(&core, frame))))
 }
 
 impl Vms {
@@ -265,20 +285,7 @@ impl wire::VmService for Vms {
         ctx: RequestContext,
         request: ServiceRequest<'_, wire::WatchVMsRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::VMUpdate> + Send + use<>>> {
-        let wanted = vm_in::watch(&request.to_owned_message()).map_err(refused(&ctx))?;
-        let (picture, changes) = self.0.core.inventory.watch();
-        let core = Arc::clone(&self.0.core);
-        let present =
-            picture.vms.iter().filter(|(_, vm)| matches(&wanted, vm)).map(|(id, vm)| (*id, Arc::clone(vm))).collect();
-        let watched = Watched {
-            present,
-            changes,
-            read: told,
-            wants: Box::new(move |vm| matches(&wanted, vm)),
-            stop: self.0.stop.clone(),
-        };
-        let frames = watch::stream(watched).map(move |frame| frame.map(|frame| RowFrame::new(&core, frame)));
-        Response::stream_ok(frames)
+        Response::stream_ok(watched(&self.0, &request.to_owned_message()).map_err(refused(&ctx))?)
     }
 
     async fn get_console(

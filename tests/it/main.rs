@@ -2,6 +2,7 @@
 
 mod house;
 mod lists;
+mod live;
 mod node;
 mod retries;
 mod stream;
