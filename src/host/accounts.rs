@@ -73,6 +73,14 @@ impl Accounts {
             || self.groups.iter().any(|group| group.gid == gid && group.members.iter().any(|member| member == user))
     }
 
+    /// Numbers of the groups that the user is in, by its account or as a member.
+    #[must_use]
+    pub fn groups_of(&self, user: &str) -> Vec<u32> {
+        let own = self.users.iter().filter(|known| known.name == user).map(|known| known.gid);
+        let member = self.groups.iter().filter(|group| group.members.iter().any(|member| member == user));
+        own.chain(member.map(|group| group.gid)).collect()
+    }
+
     /// As [`is_in`](Self::is_in), by the group's name; `None`: there is no such group.
     #[must_use]
     pub fn is_in_named(&self, user: &str, group: &str) -> Option<bool> {

@@ -6,6 +6,7 @@ mod devices;
 pub mod kvm;
 mod load;
 pub mod orphans;
+pub mod paths;
 pub mod ports;
 pub mod software;
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::definition::{
-    DefinitionText, NewVolume, PoolFacts, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
+    Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
 };
 use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
@@ -119,6 +119,25 @@ pub struct HostOffer {
     pub memory_bytes: u64,
     /// The accelerator in force after configuration and capabilities.
     pub accelerator: Option<Accelerator>,
+    /// UEFI firmware, and the same with Secure Boot.
+    pub uefi: bool,
+    pub secure_boot: bool,
+    /// A TPM emulator.
+    pub tpm_emulator: bool,
+    /// Names of the CPU models that this host can give a guest. Empty: libvirt does not say.
+    pub cpu_models: Vec<String>,
+    /// vCPUs that the machine can have; 0: libvirt does not say.
+    pub max_vcpus: u32,
+    /// User and group that QEMU runs as. `None`: as whoever runs libvirtd.
+    pub qemu_ids: Option<(u32, u32)>,
+}
+
+impl HostOffer {
+    /// Whether guests are run at all: libvirt's test driver keeps definitions and opens no file.
+    #[must_use]
+    pub fn runs_guests(&self) -> bool {
+        !self.hypervisor.eq_ignore_ascii_case("TEST")
+    }
 }
 
 /// How guests' CPUs run.
@@ -184,6 +203,8 @@ pub struct NetworkInfo {
     pub id: uuid::Uuid,
     pub name: String,
     pub active: bool,
+    /// The host's bridge that it made, where it has one.
+    pub bridge: Option<String>,
 }
 
 /// The hypervisor. Every method blocks; every error is a [`HypervisorError`].
@@ -211,6 +232,15 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Its definitions and the specifications read from them; `None`: not there.
     fn describe(&self, id: VmId) -> Result<Option<DescribedVm>>;
+
+    /// Its definitions for people to read, without secrets; `None`: not there.
+    fn show(&self, id: VmId) -> Result<Option<ShownDefinition>>;
+
+    /// A stored definition without its secrets. Pure.
+    fn redact(&self, text: &DefinitionText) -> Result<String>;
+
+    /// What it has beside its definition and its disks; `None`: not there.
+    fn belongings(&self, id: VmId) -> Result<Option<Belongings>>;
 
     /// The specification in a stored definition, without asking libvirt. Pure.
     fn read(&self, text: &DefinitionText) -> Result<VmSpec>;
@@ -301,6 +331,10 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// The pool of this id or name. `default` is defined, built and started on first use; any
     /// other is started where it is not active.
     fn pool(&self, pool: &str) -> Result<PoolFacts>;
+
+    /// As [`pool`](Self::pool), and nothing is made or started: `default` that is not there yet is
+    /// told as it would be. `None`: not there.
+    fn pool_look(&self, pool: &str) -> Result<Option<PoolFacts>>;
 
     /// All pools as they are.
     fn pools(&self) -> Result<Vec<PoolFacts>>;

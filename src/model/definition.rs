@@ -73,18 +73,64 @@ pub struct VolumeFacts {
     pub allocation_bytes: u64,
     /// `None`: neither qcow2 nor raw, or the pool does not say.
     pub format: Option<DiskFormat>,
+    /// What it is for, as far as libvirt and its name tell.
+    pub kind: VolumeKind,
     /// Image underneath an overlay.
     pub backing_path: Option<String>,
+}
+
+/// What a volume is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VolumeKind {
+    Disk,
+    /// A CD or DVD.
+    Iso,
+    /// A directory, or a format of another hypervisor.
+    Other,
 }
 
 /// A storage pool's room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolFacts {
+    /// Nil: it is not there yet, and is made on first use.
+    pub id: uuid::Uuid,
     pub name: String,
     pub active: bool,
+    /// Where its volumes lie; empty where they lie in no directory.
+    pub path: String,
     pub capacity_bytes: u64,
     pub allocation_bytes: u64,
     pub available_bytes: u64,
+}
+
+/// What a VM has on the host beside its definition and its disks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Belongings {
+    /// Its firmware's variables: the path, or nothing where libvirt has chosen none yet.
+    pub nvram: Option<String>,
+    pub has_saved_memory: bool,
+    /// Names, oldest first.
+    pub snapshots: Vec<String>,
+    pub tpm: TpmState,
+}
+
+/// What becomes of an emulated TPM's state when its VM is undefined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TpmState {
+    #[default]
+    None,
+    Goes,
+    /// Its definition says that it outlives the VM.
+    Stays,
+}
+
+/// A VM's definitions for people to read, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShownDefinition {
+    /// Empty for a transient VM.
+    pub persistent: String,
+    /// Empty while it is off.
+    pub live: String,
 }
 
 /// Everything needed to write one VM's persistent definition. Volumes exist or will exist at the

@@ -15,6 +15,8 @@ use crate::service::requests::{Caller, IdempotencyKey};
 
 use super::{RpcState, error};
 
+/// Until there are users, who can reach the port is the administrator.
+pub(super) const USER: &str = "api";
 /// Characters of an idempotency key at most.
 const KEY_MAX: usize = 255;
 
@@ -29,8 +31,7 @@ pub(super) fn refused(ctx: &RequestContext) -> impl Fn(ServiceError) -> ConnectE
 }
 
 fn caller(ctx: &RequestContext, request: &impl Serialize) -> Result<Caller, ServiceError> {
-    // Until there are users, who can reach the port is the administrator.
-    let user = "api".to_owned();
+    let user = USER.to_owned();
     let idempotency = match ctx.headers().get("idempotency-key") {
         None => None,
         Some(key) => Some(idempotency(ctx, &user, key.as_bytes(), request)?),

@@ -5,7 +5,8 @@ use buffa::Message;
 use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
 use quantixkvm_proto::google::rpc as details;
 
-use crate::service::error::{ErrorKind, ServiceError};
+use crate::model::validate::Violation;
+use crate::service::error::{ErrorKind, Finding, FindingKind, ServiceError, gravest};
 
 /// Who defines the constants of `ErrorInfo`.
 const DOMAIN: &str = "quantixkvm";
@@ -44,6 +45,55 @@ fn info(reason: &str, facts: &[(&str, &str)]) -> ErrorDetail {
     detail("ErrorInfo", &message)
 }
 
+/// Each violation of a request, for a form to show beside its field.
+fn violations_of<'a>(all: impl Iterator<Item = (&'a String, &'a String)>) -> ErrorDetail {
+    let field_violations = all
+        .map(|(field, description)| details::bad_request::FieldViolation {
+            field: field.clone(),
+            description: description.clone(),
+            ..Default::default()
+        })
+        .collect();
+    detail("BadRequest", &details::BadRequest { field_violations, ..Default::default() })
+}
+
+fn not_found(what: &str, id: &str, sentence: &str) -> ErrorDetail {
+    let info = details::ResourceInfo {
+        resource_type: what.to_lowercase(),
+        resource_name: id.to_owned(),
+        description: sentence.to_owned(),
+        ..Default::default()
+    };
+    detail("ResourceInfo", &info)
+}
+
+fn precondition(reason: &str, subject: &str, message: &str) -> Vec<ErrorDetail> {
+    let violation = details::precondition_failure::Violation {
+        r#type: reason.to_owned(),
+        subject: subject.to_owned(),
+        description: message.to_owned(),
+        ..Default::default()
+    };
+    let failure = details::PreconditionFailure { violations: vec![violation], ..Default::default() };
+    vec![info(reason, &[("subject", subject)]), detail("PreconditionFailure", &failure)]
+}
+
+fn quota(message: &str) -> ErrorDetail {
+    let violation = details::quota_failure::Violation { description: message.to_owned(), ..Default::default() };
+    detail("QuotaFailure", &details::QuotaFailure { violations: vec![violation], ..Default::default() })
+}
+
+/// The details that a finding has when it is the only one.
+fn alone(finding: &Finding) -> Vec<ErrorDetail> {
+    match &finding.kind {
+        FindingKind::Invalid | FindingKind::AlreadyExists => Vec::new(),
+        FindingKind::NotFound { what, id } => vec![not_found(what, id, &finding.description)],
+        FindingKind::Unimplemented => vec![info("NOT_OFFERED", &[("field", &finding.field)])],
+        FindingKind::Precondition { reason, subject } => precondition(reason, subject, &finding.description),
+        FindingKind::Exhausted => vec![quota(&finding.description)],
+    }
+}
+
 /// What a client is told. The cause of an internal error goes to the log alone, under the
 /// request's id.
 pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
@@ -56,40 +106,15 @@ pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
     };
     let found = match error {
         ServiceError::Invalid(violations) => {
-            let field_violations = violations
-                .iter()
-                .map(|violation| details::bad_request::FieldViolation {
-                    field: violation.field.clone(),
-                    description: violation.description.clone(),
-                    ..Default::default()
-                })
-                .collect();
-            vec![detail("BadRequest", &details::BadRequest { field_violations, ..Default::default() })]
+            vec![violations_of(violations.iter().map(|Violation { field, description }| (field, description)))]
         }
-        ServiceError::NotFound { what, id } => vec![detail(
-            "ResourceInfo",
-            &details::ResourceInfo {
-                resource_type: what.to_lowercase(),
-                resource_name: id.clone(),
-                description: sentence.clone(),
-                ..Default::default()
-            },
-        )],
-        ServiceError::Precondition { reason, subject, message } => {
-            let violation = details::precondition_failure::Violation {
-                r#type: (*reason).to_owned(),
-                subject: subject.clone(),
-                description: message.clone(),
-                ..Default::default()
-            };
-            vec![
-                info(reason, &[("subject", subject)]),
-                detail(
-                    "PreconditionFailure",
-                    &details::PreconditionFailure { violations: vec![violation], ..Default::default() },
-                ),
-            ]
+        // Each beside its field, and what the gravest alone would say.
+        ServiceError::Several(findings) => {
+            let all = violations_of(findings.iter().map(|finding| (&finding.field, &finding.description)));
+            std::iter::once(all).chain(gravest(findings).into_iter().flat_map(alone)).collect()
         }
+        ServiceError::NotFound { what, id } => vec![not_found(what, id, &sentence)],
+        ServiceError::Precondition { reason, subject, message } => precondition(reason, subject, message),
         ServiceError::Busy { operation, .. } => {
             let retry = details::RetryInfo {
                 retry_delay: buffa_types::google::protobuf::Duration { seconds: 1, ..Default::default() }.into(),
@@ -98,10 +123,7 @@ pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
             vec![info("BUSY", &[("operation_id", &operation.to_string())]), detail("RetryInfo", &retry)]
         }
         ServiceError::Stale(_) => vec![info("STALE_RESOURCE_VERSION", &[])],
-        ServiceError::Exhausted(message) => {
-            let violation = details::quota_failure::Violation { description: message.clone(), ..Default::default() };
-            vec![detail("QuotaFailure", &details::QuotaFailure { violations: vec![violation], ..Default::default() })]
-        }
+        ServiceError::Exhausted(message) => vec![quota(message)],
         ServiceError::Unimplemented { field, .. } => vec![info("NOT_OFFERED", &[("field", field)])],
         ServiceError::Internal(_) => vec![detail(
             "RequestInfo",
@@ -124,12 +146,12 @@ pub(super) fn again(code: &str, message: String) -> ConnectError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::validate::Violation;
 
     #[test]
     fn every_situation_has_its_code_under_its_own_word() {
         let situations = [
             ServiceError::Invalid(vec![Violation::new("name", "is required")]),
+            ServiceError::Several(vec![Finding::new("spec", FindingKind::Exhausted, "is too much")]),
             ServiceError::no_vm("x"),
             ServiceError::AlreadyExists("x".to_owned()),
             ServiceError::Precondition { reason: "WRONG_STATE", subject: String::new(), message: String::new() },
@@ -148,6 +170,27 @@ mod tests {
             assert_eq!(told.code.as_str(), word);
             assert_eq!(again(word, String::new()).code, told.code, "{word} is not read back");
         }
+    }
+
+    #[test]
+    fn of_several_findings_the_gravest_decides_and_each_has_its_field() {
+        let missing = FindingKind::NotFound { what: "network", id: "lan".to_owned() };
+        let findings = vec![
+            Finding::new("spec.memory.size_mib", FindingKind::Exhausted, "is more than is free"),
+            Finding::new("spec.nics[0].network_id", missing, "is not on this host"),
+        ];
+        let told = connect(&ServiceError::several(findings.clone()), "r-1");
+        assert_eq!(told.code, ErrorCode::NotFound);
+        let message = told.message.unwrap_or_default();
+        for finding in &findings {
+            assert!(message.contains(&format!("{}: {}", finding.field, finding.description)), "{message}");
+        }
+        let kinds: Vec<&str> = told.details.iter().map(|detail| detail.type_url.as_str()).collect();
+        assert!(kinds.iter().any(|kind| kind.ends_with("BadRequest")), "{kinds:?}");
+        assert!(kinds.iter().any(|kind| kind.ends_with("ResourceInfo")), "{kinds:?}");
+        // Broken rules alone are what they always were.
+        let rules = vec![Finding::from(Violation::new("name", "is required"))];
+        assert!(matches!(ServiceError::several(rules), ServiceError::Invalid(_)));
     }
 
     #[test]

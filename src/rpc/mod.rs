@@ -19,6 +19,7 @@ mod node;
 mod node_in;
 mod node_out;
 mod operation;
+mod plan_out;
 mod read;
 mod rows;
 mod spec_in;

@@ -14,10 +14,10 @@ use crate::service::inventory::{Change, Vm};
 use crate::service::requests::Caller;
 use crate::service::vm::{Reboot, matches};
 
-use super::calls::{change, refused};
+use super::calls::{USER, change, refused};
 use super::rows::{Row, RowFrame, Rows};
 use super::watch::{self, Kind, Told, Watched};
-use super::{RpcState, vm_in, vm_out};
+use super::{RpcState, plan_out, vm_in, vm_out};
 
 pub(super) struct Vms(pub RpcState);
 
@@ -93,6 +93,11 @@ impl wire::VmService for Vms {
         let request = request.to_owned_message();
         let wanted = vm_in::create(&request).map_err(refused(&ctx))?;
         tracing::Span::current().record("project", tracing::field::display(wanted.project_id));
+        if request.validate_only {
+            // Nothing is changed: a key has nothing to keep.
+            let plan = self.0.vms.create_plan(&wanted, USER).await.map_err(refused(&ctx))?;
+            return Response::ok(plan_out::create(&plan, &self.0.core.inventory));
+        }
         let made =
             self.verb(&ctx, &request, |state, caller| async move { state.vms.create(&caller, wanted).await }).await?;
         tracing::Span::current().record("vm", &made.body.id);
@@ -143,6 +148,10 @@ impl wire::VmService for Vms {
         let request = request.to_owned_message();
         let id = self.id(&ctx, &request.id)?;
         let how = vm_in::delete(&request);
+        if request.validate_only {
+            let plan = self.0.vms.delete_plan(id, how).await.map_err(refused(&ctx))?;
+            return Response::ok(plan_out::delete(&plan));
+        }
         let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };
         let answer: Result<wire::DeleteVMResponse, ConnectError> =
             change(&self.0, &ctx, &request, work, |_, ()| wire::DeleteVMResponse::default(), |_, _| Ok(())).await;
@@ -304,11 +313,7 @@ impl wire::VmService for Vms {
         Err(ConnectError::unimplemented("get_screenshot"))
     }
 
-    async fn send_keys(
-        &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::SendKeysRequest>,
-    ) -> ServiceResult<Empty> {
+    async fn send_keys(&self, _: RequestContext, _: ServiceRequest<'_, wire::SendKeysRequest>) -> ServiceResult<Empty> {
         Err(ConnectError::unimplemented("send_keys"))
     }
 
@@ -330,18 +335,25 @@ impl wire::VmService for Vms {
 
     async fn get_vm_definition(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::GetVMDefinitionRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::GetVMDefinitionRequest>,
     ) -> ServiceResult<wire::VMDefinition> {
-        Err(ConnectError::unimplemented("get_vm_definition"))
+        let id = self.id(&ctx, request.id)?;
+        let shown = self.0.vms.definition(id).await.map_err(refused(&ctx))?;
+        Response::ok(wire::VMDefinition {
+            persistent_xml: shown.persistent,
+            live_xml: shown.live,
+            ..Default::default()
+        })
     }
 
     async fn get_create_options(
         &self,
-        _: RequestContext,
+        ctx: RequestContext,
         _: ServiceRequest<'_, wire::GetCreateOptionsRequest>,
     ) -> ServiceResult<wire::CreateOptions> {
-        Err(ConnectError::unimplemented("get_create_options"))
+        let options = self.0.vms.create_options().await.map_err(refused(&ctx))?;
+        Response::ok(plan_out::options(options))
     }
 
     async fn watch_vm_usage(

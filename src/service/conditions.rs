@@ -378,7 +378,12 @@ mod tests {
             load: NodeLoad { memory_total_bytes: 16 << 30, memory_available_bytes: 8 << 30, ..NodeLoad::default() },
             filesystems: vec![filesystem(50)],
             pools: Some(vec![pool(true)]),
-            networks: Some(vec![NetworkInfo { id: uuid::Uuid::nil(), name: "default".to_owned(), active: true }]),
+            networks: Some(vec![NetworkInfo {
+                id: uuid::Uuid::nil(),
+                name: "default".to_owned(),
+                active: true,
+                bridge: None,
+            }]),
             bridges: Vec::new(),
         }
     }
@@ -388,7 +393,15 @@ mod tests {
     }
 
     fn pool(active: bool) -> PoolFacts {
-        PoolFacts { name: "default".to_owned(), active, capacity_bytes: 100, allocation_bytes: 0, available_bytes: 100 }
+        PoolFacts {
+            id: uuid::Uuid::nil(),
+            path: String::new(),
+            name: "default".to_owned(),
+            active,
+            capacity_bytes: 100,
+            allocation_bytes: 0,
+            available_bytes: 100,
+        }
     }
 
     fn status(seen: &Evidence, kind: ConditionKind) -> (ConditionStatus, &'static str) {

@@ -13,6 +13,10 @@ pub enum ServiceError {
     /// The request breaks rules: all of them at once.
     #[error("{}", join(.0))]
     Invalid(Vec<Violation>),
+    /// What stands in the way of a request, all of it at once: of several kinds, or of one that is
+    /// no broken rule. The gravest is the situation.
+    #[error("{}", join_findings(.0))]
+    Several(Vec<Finding>),
     #[error("{what} '{id}' not found")]
     NotFound { what: &'static str, id: String },
     #[error("{0}")]
@@ -47,6 +51,67 @@ pub enum ServiceError {
     /// Something of ours or below us failed in a way that the client cannot help.
     #[error("{0}")]
     Internal(String),
+}
+
+/// One thing that stands in the way of a request, under the field that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Path in the request, as a [`Violation`]'s.
+    pub field: String,
+    /// Continues a sentence that begins with the field.
+    pub description: String,
+    pub kind: FindingKind,
+}
+
+/// What kind of thing; the gravest first, which is the one that waiting helps least.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    Invalid,
+    NotFound {
+        what: &'static str,
+        id: String,
+    },
+    AlreadyExists,
+    Unimplemented,
+    Precondition {
+        /// As of [`ServiceError::Precondition`].
+        reason: &'static str,
+        subject: String,
+    },
+    Exhausted,
+}
+
+impl FindingKind {
+    fn situation(&self) -> ErrorKind {
+        match self {
+            Self::Invalid => ErrorKind::InvalidArgument,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::AlreadyExists => ErrorKind::AlreadyExists,
+            Self::Unimplemented => ErrorKind::Unimplemented,
+            Self::Precondition { .. } => ErrorKind::FailedPrecondition,
+            Self::Exhausted => ErrorKind::ResourceExhausted,
+        }
+    }
+}
+
+impl Finding {
+    /// `description` continues a sentence that begins with the field.
+    #[must_use]
+    pub fn new(field: &str, kind: FindingKind, description: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), description: description.into(), kind }
+    }
+}
+
+impl From<Violation> for Finding {
+    fn from(violation: Violation) -> Self {
+        Self { field: violation.field, description: violation.description, kind: FindingKind::Invalid }
+    }
+}
+
+/// The one that decides what a request that met all of them is answered.
+#[must_use]
+pub fn gravest(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().min_by(|left, right| left.kind.cmp(&right.kind))
 }
 
 /// The situation, in Connect's own words.
@@ -91,6 +156,9 @@ impl ServiceError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::Several(findings) => {
+                gravest(findings).map_or(ErrorKind::InvalidArgument, |finding| finding.kind.situation())
+            }
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists(_) => ErrorKind::AlreadyExists,
             Self::Precondition { .. } => ErrorKind::FailedPrecondition,
@@ -110,6 +178,16 @@ impl ServiceError {
         Self::Invalid(vec![Violation::new(field, description)])
     }
 
+    /// Everything that stands in the way at once.
+    #[must_use]
+    pub fn several(findings: Vec<Finding>) -> Self {
+        if findings.iter().all(|finding| finding.kind == FindingKind::Invalid) {
+            let violation = |finding: Finding| Violation { field: finding.field, description: finding.description };
+            return Self::Invalid(findings.into_iter().map(violation).collect());
+        }
+        Self::Several(findings)
+    }
+
     /// No VM of this id.
     #[must_use]
     pub fn no_vm(id: impl ToString) -> Self {
@@ -125,6 +203,10 @@ impl ServiceError {
 
 fn join(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn join_findings(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{}: {}", finding.field, finding.description)).collect::<Vec<_>>().join("; ")
 }
 
 impl From<HypervisorError> for ServiceError {

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod inventory;
 pub mod node;
 pub mod operations;
+pub mod os_profiles;
 pub mod paging;
 pub mod rebuild;
 pub mod reconcile;

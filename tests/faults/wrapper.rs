@@ -9,7 +9,7 @@ use quantixkvm::hypervisor::{
     StartFrom, Undefine,
 };
 use quantixkvm::model::definition::{
-    DefinitionText, NewVolume, PoolFacts, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
+    Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
 };
 use quantixkvm::model::id::VmId;
 use quantixkvm::model::spec::VmSpec;
@@ -173,6 +173,15 @@ impl Hypervisor for Faulty {
     fn describe(&self, id: VmId) -> Result<Option<DescribedVm>> {
         self.inner.describe(id)
     }
+    fn show(&self, id: VmId) -> Result<Option<ShownDefinition>> {
+        self.inner.show(id)
+    }
+    fn redact(&self, text: &DefinitionText) -> Result<String> {
+        self.inner.redact(text)
+    }
+    fn belongings(&self, id: VmId) -> Result<Option<Belongings>> {
+        self.inner.belongings(id)
+    }
     fn read(&self, text: &DefinitionText) -> Result<VmSpec> {
         self.inner.read(text)
     }
@@ -247,6 +256,9 @@ impl Hypervisor for Faulty {
     }
     fn pool(&self, pool: &str) -> Result<PoolFacts> {
         self.inner.pool(pool)
+    }
+    fn pool_look(&self, pool: &str) -> Result<Option<PoolFacts>> {
+        self.inner.pool_look(pool)
     }
     fn pools(&self) -> Result<Vec<PoolFacts>> {
         self.inner.pools()

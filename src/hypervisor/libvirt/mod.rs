@@ -28,7 +28,7 @@ use super::{
     NetworkInfo, Notice, Result, StartFrom, Undefine,
 };
 use crate::model::definition::{
-    DefinitionText, NewVolume, PoolFacts, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
+    Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
 };
 use crate::model::id::VmId;
 use crate::model::spec::VmSpec;
@@ -133,6 +133,12 @@ impl Libvirt {
             threads_per_core: node.threads,
             memory_bytes: node.memory << 10,
             accelerator: Some(accelerator),
+            uefi: profile.uefi,
+            secure_boot: profile.secure_boot,
+            tpm_emulator: profile.tpm_emulator,
+            cpu_models: profile.cpu_models.clone(),
+            max_vcpus: profile.max_vcpus,
+            qemu_ids: xml::caps::read_qemu_ids(&caps),
         };
         Ok((offer, profile))
     }
@@ -216,6 +222,15 @@ fn done_where(result: Result<()>, also: impl Fn(&HypervisorError) -> bool) -> Re
     match result {
         Err(error) if also(&error) => Ok(()),
         other => other,
+    }
+}
+
+/// `None` for a VM that is not there.
+fn there<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(HypervisorError::NoSuchVm(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -314,6 +329,36 @@ impl Hypervisor for Libvirt {
         }))
     }
 
+    fn show(&self, id: VmId) -> Result<Option<ShownDefinition>> {
+        // Never VIR_DOMAIN_XML_SECURE: this leaves the host.
+        there(self.on(id, |domain| {
+            let live = if domain.id().is_some() { domain.xml_desc(0)? } else { String::new() };
+            let persistent = if live.is_empty() || domain.is_persistent()? {
+                domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?
+            } else {
+                String::new()
+            };
+            Ok(ShownDefinition { persistent, live })
+        }))
+    }
+
+    fn redact(&self, text: &DefinitionText) -> Result<String> {
+        xml::without_secrets(&text.0)
+    }
+
+    fn belongings(&self, id: VmId) -> Result<Option<Belongings>> {
+        let Some((text, has_saved_memory, snapshots)) = there(self.on(id, |domain| {
+            let snapshots = domain.list_all_snapshots(0)?.iter().filter_map(|snapshot| snapshot.name().ok()).collect();
+            let text = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+            Ok((text, domain.has_managed_save(0)?, snapshots))
+        }))?
+        else {
+            return Ok(None);
+        };
+        let read = xml::read_domain(&text)?;
+        Ok(Some(Belongings { nvram: read.nvram, has_saved_memory, snapshots, tpm: read.tpm_state }))
+    }
+
     fn read(&self, text: &DefinitionText) -> Result<VmSpec> {
         Ok(xml::read_domain(&text.0)?.spec)
     }
@@ -344,7 +389,13 @@ impl Hypervisor for Libvirt {
                 .list_all_networks(0)?
                 .iter()
                 .map(|network| {
-                    Ok(NetworkInfo { id: network.uuid()?, name: network.name()?, active: network.is_active()? })
+                    Ok(NetworkInfo {
+                        id: network.uuid()?,
+                        name: network.name()?,
+                        active: network.is_active()?,
+                        // One that made none says so with an error.
+                        bridge: network.bridge_name().ok().filter(|name| !name.is_empty()),
+                    })
                 })
                 .collect()
         })
@@ -407,7 +458,7 @@ impl Hypervisor for Libvirt {
             let mut flags = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
             if !test {
                 flags |= sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
-                if read.as_ref().is_some_and(|read| read.has_nvram) {
+                if read.as_ref().is_some_and(|read| read.nvram.is_some()) {
                     flags |= sys::VIR_DOMAIN_UNDEFINE_NVRAM;
                 }
                 // A TPM's state goes by itself, unless the definition says that it outlives this.
@@ -578,6 +629,10 @@ impl Hypervisor for Libvirt {
 
     fn pool(&self, pool: &str) -> Result<PoolFacts> {
         storage::pool(&self.link, pool)
+    }
+
+    fn pool_look(&self, pool: &str) -> Result<Option<PoolFacts>> {
+        storage::pool_look(&self.link, pool)
     }
 
     fn pools(&self) -> Result<Vec<PoolFacts>> {

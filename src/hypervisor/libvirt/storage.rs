@@ -42,16 +42,20 @@ fn ready(connect: &Connect, uri: &str, pool: &str) -> std::result::Result<Storag
     Ok(found)
 }
 
-fn make_default(connect: &Connect, uri: &str) -> std::result::Result<StoragePool, Error> {
-    let path = if uri.contains(":///session") {
+/// Where the pool `default` is made.
+fn default_path(uri: &str) -> String {
+    if uri.contains(":///session") {
         let home = std::env::var("XDG_DATA_HOME")
             .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.local/share")))
             .unwrap_or_else(|_| "/tmp".to_owned());
         format!("{home}/libvirt/images")
     } else {
         DEFAULT_PATH.to_owned()
-    };
-    let text = xml::write_dir_pool(DEFAULT_POOL, &path).unwrap_or_default();
+    }
+}
+
+fn make_default(connect: &Connect, uri: &str) -> std::result::Result<StoragePool, Error> {
+    let text = xml::write_dir_pool(DEFAULT_POOL, &default_path(uri)).unwrap_or_default();
     let pool = match connect.define_storage_pool_xml(&text, 0) {
         Ok(pool) => pool,
         // Another call has just made it.
@@ -72,8 +76,10 @@ fn make_default(connect: &Connect, uri: &str) -> std::result::Result<StoragePool
 fn facts(pool: &StoragePool) -> std::result::Result<PoolFacts, Error> {
     let info = pool.info()?;
     Ok(PoolFacts {
+        id: pool.uuid()?,
         name: pool.name()?,
         active: pool.is_active()?,
+        path: xml::read_pool_path(&pool.xml_desc(0)?).unwrap_or_default(),
         capacity_bytes: info.capacity,
         allocation_bytes: info.allocation,
         available_bytes: info.available,
@@ -82,6 +88,22 @@ fn facts(pool: &StoragePool) -> std::result::Result<PoolFacts, Error> {
 
 pub(super) fn pool(link: &Arc<Link>, pool: &str) -> Result<PoolFacts> {
     link.asking(None, |connect| facts(&ready(connect, link.uri(), pool)?))
+}
+
+pub(super) fn pool_look(link: &Arc<Link>, pool: &str) -> Result<Option<PoolFacts>> {
+    link.asking(None, |connect| match find(connect, pool) {
+        Ok(found) => facts(&found).map(Some),
+        Err(error) if is(&error, ErrorNumber::NoStoragePool) => Ok((pool == DEFAULT_POOL).then(|| PoolFacts {
+            id: uuid::Uuid::nil(),
+            name: DEFAULT_POOL.to_owned(),
+            active: false,
+            path: default_path(link.uri()),
+            capacity_bytes: 0,
+            allocation_bytes: 0,
+            available_bytes: 0,
+        })),
+        Err(error) => Err(error),
+    })
 }
 
 pub(super) fn pools(link: &Arc<Link>) -> Result<Vec<PoolFacts>> {

@@ -364,7 +364,16 @@ mod tests {
     fn pools_networks_and_slowness_are_judged() {
         let of = |active, available_bytes| {
             let name = DEFAULT.to_owned();
-            pool(&[PoolFacts { name, active, capacity_bytes: 100 << 30, allocation_bytes: 0, available_bytes }]).status
+            pool(&[PoolFacts {
+                id: uuid::Uuid::nil(),
+                path: String::new(),
+                name,
+                active,
+                capacity_bytes: 100 << 30,
+                allocation_bytes: 0,
+                available_bytes,
+            }])
+            .status
         };
         assert_eq!(of(true, 50 << 30), Status::Ok);
         assert_eq!(of(true, 1 << 30), Status::Warning);

@@ -91,6 +91,13 @@ pub(super) fn keep_local_node_id(tx: &mut Transaction<'_>, id: NodeId) -> Result
     Ok(tx.setting_put(NODE_ID, id.as_bytes())?)
 }
 
+/// What a host can still promise to VMs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub memory_free_bytes: u64,
+    pub threads: u32,
+}
+
 /// The use cases of nodes.
 pub struct NodeService {
     core: Arc<Core>,
@@ -265,16 +272,39 @@ impl NodeService {
 
     fn fits(&self, spec: &VmSpec, except: Option<crate::model::id::VmId>) -> Result<(), ServiceError> {
         let node = self.registry.get(self.core.node_id)?;
+        admission::admit(&Capacity::of(&node.record), self.promised(except), Promised::to(spec))
+    }
+
+    /// What this host's VMs hold, those that are just being started included.
+    fn promised(&self, except: Option<crate::model::id::VmId>) -> Promised {
         let inventory = &self.core.inventory;
         // First these: what ends meanwhile is then in the picture.
         let starting = self.operations.in_flight();
         let picture = inventory.picture();
-        let promised = starting
+        starting
             .iter()
             .filter(|operation| admission::starts(operation))
             .filter_map(|operation| self.unseen(operation, &picture, except))
-            .fold(Promised::of(&picture, inventory, node.record.id, except), Promised::plus);
-        admission::admit(&Capacity::of(&node.record), promised, Promised::to(spec))
+            .fold(Promised::of(&picture, inventory, self.core.node_id, except), Promised::plus)
+    }
+
+    /// What this host can still promise.
+    ///
+    /// # Errors
+    /// `NotFound`, before the host is known.
+    pub fn room(&self) -> Result<Room, ServiceError> {
+        let node = self.registry.get(self.core.node_id)?;
+        let memory = Capacity::of(&node.record).memory();
+        Ok(Room {
+            memory_free_bytes: memory.saturating_sub(self.promised(None).memory_bytes),
+            threads: node.record.facts.cpu.total_threads,
+        })
+    }
+
+    /// Names of the host's bridges.
+    #[must_use]
+    pub fn bridges(&self) -> Vec<String> {
+        self.machine.bridges()
     }
 
     /// What a start that has been taken, and is not in the picture yet, was promised.

@@ -262,6 +262,7 @@ pub(crate) fn ended<T>(operation: &Operation, result: &Result<T, ServiceError>) 
             last.state = match error {
                 ServiceError::Cancelled(_) => OperationState::Cancelled,
                 ServiceError::Invalid(_)
+                | ServiceError::Several(_)
                 | ServiceError::NotFound { .. }
                 | ServiceError::AlreadyExists(_)
                 | ServiceError::Precondition { .. }

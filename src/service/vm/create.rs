@@ -2,26 +2,31 @@
 //! only then volumes made and the definition written. A failure at any step, or a crash, removes
 //! what of it exists.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hypervisor::{Hypervisor, Undefine};
-use crate::model::definition::{NewVolume, VmDefinition, VmIdentity};
+use crate::model::definition::{NewVolume, VmIdentity};
 use crate::model::event::Severity;
 use crate::model::id::{NodeId, VmId};
 use crate::model::lifecycle::Plan;
 use crate::model::operation::{Cancel, CreateIntent, Intent, Verb};
-use crate::model::validate;
-use crate::model::vm::{Autostart, DescribedVm, Moment, Origin, PowerState, VmRecord};
+use crate::model::vm::{Autostart, DescribedVm, PowerState, VmRecord};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
 use super::super::inventory::Vm;
 use super::super::operations::{EndReason, Hold, Running, new_operation};
 use super::super::requests::{Caller, CreateVm};
+use super::VmService;
 use super::begin::{Outcome, ended_by};
-use super::resolve::{Resolved, hypervisor_name, resolve};
-use super::{VmService, same_name};
+use super::preflight::Check;
+
+/// A VM that could be made.
+#[derive(Debug)]
+pub struct CreatePlan {
+    pub vm: Vm,
+    pub checks: Vec<Check>,
+}
 
 /// Whether the hypervisor's name that was chosen was still free when the intent was committed.
 enum Name {
@@ -37,28 +42,9 @@ impl VmService {
     /// `Precondition`, `Exhausted`, `Unimplemented` for what this host does not offer. Nothing is
     /// left behind by a creation that failed.
     pub async fn create(&self, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
-        let violations = validate::vm_create(&wanted.name, &wanted.description, &wanted.labels, &wanted.spec);
-        if !violations.is_empty() {
-            return Err(ServiceError::Invalid(violations));
-        }
-        self.ready()?;
-        let node_id = self.placed(wanted.node_id)?;
-        self.nodes.ensure_schedulable(node_id)?;
-        if wanted.start_on_create {
-            self.nodes.admit(&wanted.spec)?;
-        }
         let start_after = wanted.start_on_create;
         let (running, intent) = loop {
-            if let Some(other) = same_name(&self.core.inventory.picture(), wanted.project_id, &wanted.name, None) {
-                return Err(ServiceError::AlreadyExists(format!(
-                    "the project has a VM named \"{}\" already: {other}",
-                    wanted.name
-                )));
-            }
-            let core = Arc::clone(&self.core);
-            let user = caller.user.clone();
-            let asked = wanted.clone();
-            let intent = self.core.host(move || intend(&core, asked, &user)).await??;
+            let intent = self.intend(&wanted, &caller.user).await?;
             let mut operation =
                 new_operation(caller, Verb::Create, intent.vm.id.to_string(), Intent::Create(Box::new(intent.clone())));
             operation.cancel = Cancel::Possible;
@@ -116,8 +102,40 @@ impl VmService {
         answer
     }
 
+    /// What a creation would make, without making anything: what was looked at, and the VM as it
+    /// would be. Its id, and what follows from it, is another one each time.
+    ///
+    /// # Errors
+    /// What the creation itself would be refused for.
+    pub async fn create_plan(&self, wanted: &CreateVm, user: &str) -> Result<CreatePlan, ServiceError> {
+        let look = self.preflight(wanted, user).await?;
+        let mut vm = Vm::of_record(look.record);
+        vm.autostart = Autostart::from_flag(wanted.autostart);
+        Ok(CreatePlan { vm, checks: look.checks })
+    }
+
+    /// Everything decided and looked up; of all effects only that pools are started.
+    async fn intend(&self, wanted: &CreateVm, user: &str) -> Result<CreateIntent, ServiceError> {
+        let mut look = self.preflight(wanted, user).await?;
+        if !look.waiting.is_empty() {
+            let (core, pools) = (Arc::clone(&self.core), look.waiting);
+            self.core.host(move || ready_pools(core.hypervisor.as_ref(), &pools)).await??;
+            look = self.preflight(wanted, user).await?;
+        }
+        if !look.volumes.is_empty() {
+            let (core, volumes) = (Arc::clone(&self.core), look.volumes.clone());
+            self.core.host(move || ensure_new(core.hypervisor.as_ref(), &volumes)).await??;
+        }
+        Ok(CreateIntent {
+            vm: look.record,
+            volumes: look.volumes,
+            autostart: wanted.autostart,
+            start_after: wanted.start_on_create,
+        })
+    }
+
     /// The node that was asked for must be this host: no other runs VMs from here.
-    fn placed(&self, asked: Option<NodeId>) -> Result<NodeId, ServiceError> {
+    pub(super) fn placed(&self, asked: Option<NodeId>) -> Result<NodeId, ServiceError> {
         let here = self.core.node_id;
         match asked {
             None => Ok(here),
@@ -225,43 +243,25 @@ impl VmService {
     }
 }
 
-/// Look everything up and write the definition down; nothing is changed yet.
-fn intend(core: &Core, wanted: CreateVm, user: &str) -> Result<CreateIntent, ServiceError> {
-    let id = VmId::random();
-    let now = Moment::now();
-    let hypervisor = core.hypervisor.as_ref();
-    let Resolved { spec, volumes } = resolve(hypervisor, &core.inventory, id, &wanted.name, wanted.spec)?;
-    let hypervisor_name = hypervisor_name(&core.inventory.picture(), id, &wanted.name);
-    let guest_os = spec.guest_os.clone();
-    let disk_sizes: BTreeMap<String, u64> =
-        spec.disks.iter().filter(|disk| disk.size.0 > 0).map(|disk| (disk.path.clone(), disk.size.bytes())).collect();
-    let mut record = VmRecord {
-        id,
-        name: wanted.name,
-        hypervisor_name: hypervisor_name.clone(),
-        project_id: wanted.project_id,
-        node_id: core.node_id,
-        labels: wanted.labels,
-        description: wanted.description,
-        origin: Origin::ControlPlane,
-        created_by: user.to_owned(),
-        created_at: now,
-        updated_at: now,
-        generation: 1,
-        start_order: None,
-        start_delay_sec: None,
-        guest_os,
-        owned_volumes: volumes.iter().map(|volume| volume.at.clone()).collect(),
-        disk_sizes,
-        definition: crate::model::definition::DefinitionText::default(),
-        state: PowerState::Provisioning,
-        state_changed_at: now,
-        last_seen_at: now,
-        error_message: String::new(),
-        lost_reason: String::new(),
-    };
-    record.definition = hypervisor.render(&VmDefinition { id, hypervisor_name, identity: identity(&record), spec })?;
-    Ok(CreateIntent { vm: record, volumes, autostart: wanted.autostart, start_after: wanted.start_on_create })
+/// Make and start pools that wait for it.
+fn ready_pools(hypervisor: &dyn Hypervisor, pools: &[String]) -> Result<(), ServiceError> {
+    for pool in pools {
+        hypervisor.pool(pool)?;
+    }
+    Ok(())
+}
+
+/// A volume of the same name is somebody's: undoing the creation would delete it.
+fn ensure_new(hypervisor: &dyn Hypervisor, volumes: &[NewVolume]) -> Result<(), ServiceError> {
+    for NewVolume { at, .. } in volumes {
+        if hypervisor.volume(at)?.is_some() {
+            return Err(ServiceError::AlreadyExists(format!(
+                "pool \"{}\" has a volume \"{}\" already",
+                at.pool, at.volume
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Our facts about a VM, as they are mirrored into its definition.

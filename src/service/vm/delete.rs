@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::hypervisor::{Hypervisor, Undefine};
-use crate::model::definition::VolumeRef;
 use crate::model::event::Severity;
 use crate::model::id::VmId;
 use crate::model::lifecycle::{Denial, Pending, Plan};
@@ -18,6 +17,7 @@ use super::super::operations::{Hold, OperationService, Running, new_operation};
 use super::super::requests::{Caller, DeleteVm};
 use super::VmService;
 use super::begin::ended;
+use super::delete_plan::which_disks;
 
 impl VmService {
     /// Delete a VM. With `delete_volumes` go the volumes that were made for it, are writable and
@@ -31,13 +31,13 @@ impl VmService {
         }
         let verb = if how.force { Verb::ForceDelete } else { Verb::Delete };
         let core = Arc::clone(&self.core);
-        let volumes = self.core.host(move || which_volumes(&core, id, how)).await??;
+        let disks = self.core.host(move || which_disks(&core, id, how)).await??;
         let (hold, plan, vm) = self
             .begin(caller, id, verb, move |_, _, operation| {
                 operation.intent = Intent::Delete(DeleteIntent {
                     vm: id,
-                    volumes: volumes.going.clone(),
-                    kept: volumes.staying.clone(),
+                    volumes: disks.going.iter().map(|(at, _)| at.clone()).collect(),
+                    kept: disks.staying.iter().map(|item| (item.name.clone(), item.reason.clone())).collect(),
                     inventory_only: false,
                 });
                 Ok(())
@@ -68,14 +68,19 @@ impl VmService {
         }
     }
 
-    /// Our record goes, libvirt's VM stays and shows up as one of the host's.
-    async fn remove_from_inventory(&self, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
-        self.ready()?;
-        let vm = self.permit(id, Verb::Update).or_else(|error| match self.get(id) {
+    /// May our record alone go.
+    pub(super) fn permit_forgetting(&self, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+        self.permit(id, Verb::Update).or_else(|error| match self.get(id) {
             // Of a transient VM only our own facts go; that it allows.
             Ok(vm) if vm.lifetime == Lifetime::Transient && vm.operation.is_none() => Ok(vm),
             Ok(_) | Err(_) => Err(error),
-        })?;
+        })
+    }
+
+    /// Our record goes, libvirt's VM stays and shows up as one of the host's.
+    async fn remove_from_inventory(&self, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
+        self.ready()?;
+        let vm = self.permit_forgetting(id)?;
         let intent = DeleteIntent { vm: id, volumes: Vec::new(), kept: Vec::new(), inventory_only: true };
         // Held, or the reconciler would write the metadata again that is taken away here.
         let operation = new_operation(caller, Verb::Delete, id.to_string(), Intent::Delete(intent.clone()));
@@ -121,54 +126,6 @@ fn gone_step(plan: Plan) -> &'static str {
         | Plan::Save
         | Plan::Redefine => "removing",
     }
-}
-
-/// Which volumes go with the VM and which stay, with the reason.
-struct Volumes {
-    going: Vec<VolumeRef>,
-    staying: Vec<(String, String)>,
-}
-
-fn which_volumes(core: &Core, id: VmId, how: DeleteVm) -> Result<Volumes, ServiceError> {
-    let picture = core.inventory.picture();
-    let vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?;
-    let spec = core.inventory.spec(vm);
-    let mut volumes = Volumes { going: Vec::new(), staying: Vec::new() };
-    for at in &vm.record.owned_volumes {
-        let name = format!("{}/{}", at.pool, at.volume);
-        if !how.delete_volumes {
-            volumes.staying.push((name, "deleting volumes was not asked for".to_owned()));
-            continue;
-        }
-        let Some(facts) = core.hypervisor.volume(at)? else {
-            continue;
-        };
-        let readonly = spec.disks.iter().any(|disk| disk.path == facts.path && disk.readonly);
-        let user = picture.vms.values().find(|other| {
-            other.record.id != id && core.inventory.spec(other).disks.iter().any(|disk| disk.path == facts.path)
-        });
-        let based = core
-            .hypervisor
-            .volumes(&at.pool)?
-            .into_iter()
-            .find(|other| other.backing_path.as_deref() == Some(facts.path.as_str()));
-        if readonly {
-            volumes.staying.push((name, "it is attached read-only".to_owned()));
-        } else if let Some(other) = user {
-            volumes.staying.push((name, format!("VM \"{}\" uses it too", other.record.name)));
-        } else if let Some(other) = based {
-            volumes.staying.push((name, format!("volume {} is an overlay of it", other.at.volume)));
-        } else {
-            volumes.going.push(at.clone());
-        }
-    }
-    for disk in &spec.disks {
-        let owned = vm.record.owned_volumes.iter().any(|at| disk.path.ends_with(&format!("/{}", at.volume)));
-        if !owned && !disk.path.is_empty() {
-            volumes.staying.push((disk.path.clone(), "it was not made for this VM".to_owned()));
-        }
-    }
-    Ok(volumes)
 }
 
 /// Remove the VM from the host; volumes that could not be deleted come back with the reason. Safe

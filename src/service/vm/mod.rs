@@ -4,8 +4,12 @@ mod adopt;
 mod begin;
 mod create;
 mod delete;
+mod delete_plan;
+mod options;
 mod power;
+mod preflight;
 mod resolve;
+mod show;
 mod update;
 
 use std::collections::BTreeMap;
@@ -26,9 +30,13 @@ use super::operations::OperationService;
 use super::paging;
 use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms};
 
+pub use create::CreatePlan;
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
+pub use delete_plan::{DeletionPlan, Item as DeletionItem};
+pub use options::{CreateOptions, Medium, MediumKind};
 pub use power::Reboot;
+pub use preflight::{Check, Outcome as CheckOutcome};
 pub(crate) use update::follow_now;
 
 /// The steps that recovery repeats after a crash: the very ones of the use cases.

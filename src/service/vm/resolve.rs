@@ -1,157 +1,442 @@
 //! From what was asked to what will be: pools to paths, networks to names, MAC addresses, the
-//! hypervisor's name for the VM. Asks the hypervisor, changes nothing.
+//! hypervisor's name for the VM. Looks at everything, changes nothing: what stands in the way goes
+//! into the report under its field, and the rest is looked at all the same.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::hypervisor::Hypervisor;
-use crate::model::definition::{NewVolume, VolumeRef};
+use crate::host::HostRoot;
+use crate::host::paths::{self, Access, Content, Fault, Kind, Look, Opener};
+use crate::hypervisor::{HostOffer, Hypervisor, NetworkInfo};
+use crate::model::definition::{NewVolume, PoolFacts, VolumeFacts, VolumeRef};
 use crate::model::id::VmId;
 use crate::model::spec::{Disk, DiskFormat, DiskProvisioning, Nic, VmSpec};
 use crate::model::units::human_bytes;
-use crate::model::validate::Violation;
 
-use super::super::error::ServiceError;
+use super::super::core::Core;
+use super::super::error::{FindingKind, ServiceError};
 use super::super::inventory::{Inventory, Picture};
+use super::preflight::{Report, Subject};
 
 /// The longest name of ours that the hypervisor gets unchanged.
 const HYPERVISOR_NAME_MAX: usize = 60;
 /// Pool and network that an empty name means.
 const DEFAULT: &str = "default";
 
-/// A specification that can be written: every disk has a path, every NIC a MAC.
-pub(super) struct Resolved {
-    pub spec: VmSpec,
-    pub volumes: Vec<NewVolume>,
+/// The host that the devices are to be on.
+pub(super) struct Host<'a> {
+    hypervisor: &'a dyn Hypervisor,
+    inventory: &'a Inventory,
+    offer: Arc<HostOffer>,
+    opener: Opener,
+    bridges: Vec<String>,
 }
 
-/// Resolve the disks and NICs of a new VM.
-pub(super) fn resolve(
-    hypervisor: &dyn Hypervisor,
-    inventory: &Inventory,
-    id: VmId,
-    name: &str,
-    mut spec: VmSpec,
-) -> Result<Resolved, ServiceError> {
-    let mut volumes = Vec::new();
-    for (index, disk) in spec.disks.iter_mut().enumerate() {
-        volumes.extend(resolve_disk(hypervisor, id, name, index, disk)?);
+impl<'a> Host<'a> {
+    pub fn of(core: &'a Core, offer: Arc<HostOffer>, bridges: Vec<String>) -> Self {
+        let opener = Opener::of_qemu(&HostRoot::default(), offer.qemu_ids);
+        Self { hypervisor: core.hypervisor.as_ref(), inventory: &core.inventory, offer, opener, bridges }
     }
-    if !spec.nics.is_empty() {
-        let networks = hypervisor.networks()?;
-        let mut taken = taken_macs(inventory);
-        for (index, nic) in spec.nics.iter_mut().enumerate() {
-            resolve_nic(&networks, &mut taken, index, nic)?;
+}
+
+/// Disks, drives and network cards of a VM to be made, one after the other.
+pub(super) struct Devices<'a> {
+    host: &'a Host<'a>,
+    report: &'a mut Report,
+    /// Whether the VM is started as soon as it is made.
+    starts: bool,
+    pools: HashMap<String, Option<PoolFacts>>,
+    /// Bytes that new volumes take at once, and those that they may grow to, by pool.
+    thick: HashMap<String, u64>,
+    thin: HashMap<String, u64>,
+    pub volumes: Vec<NewVolume>,
+    /// Pools that must be made or started first.
+    pub waiting: BTreeSet<String>,
+}
+
+impl<'a> Devices<'a> {
+    pub fn new(host: &'a Host<'a>, report: &'a mut Report, starts: bool) -> Self {
+        Self {
+            host,
+            report,
+            starts,
+            pools: HashMap::new(),
+            thick: HashMap::new(),
+            thin: HashMap::new(),
+            volumes: Vec::new(),
+            waiting: BTreeSet::new(),
         }
     }
-    Ok(Resolved { spec, volumes })
-}
 
-fn resolve_disk(
-    hypervisor: &dyn Hypervisor,
-    id: VmId,
-    name: &str,
-    index: usize,
-    disk: &mut Disk,
-) -> Result<Option<NewVolume>, ServiceError> {
-    let field = format!("spec.disks[{index}]");
-    if !disk.path.is_empty() {
-        return Ok(None);
+    /// Every disk gets a path, every NIC a MAC.
+    pub fn resolve(&mut self, id: VmId, name: &str, spec: &mut VmSpec) -> Result<(), ServiceError> {
+        for (index, disk) in spec.disks.iter_mut().enumerate() {
+            self.disk(id, name, index, disk)?;
+        }
+        for (index, cdrom) in spec.cdroms.iter().enumerate() {
+            let field = format!("spec.cdroms[{index}].iso_path");
+            if self.file(&field, &cdrom.iso_path, Kind::FileOrDevice, Access::Read)?
+                && paths::content(Path::new(&cdrom.iso_path)).is_some_and(|content| content != Content::Iso)
+            {
+                let told = format!("{} does not look like a CD or DVD image (ISO 9660)", cdrom.iso_path);
+                self.report.warn(Subject::Path, &field, told, "see that it was downloaded whole");
+            }
+        }
+        if let Some(direct) = &spec.boot.direct {
+            for (name, path) in [("kernel_path", &direct.kernel_path), ("initrd_path", &direct.initrd_path)] {
+                self.file(&format!("spec.boot.direct_boot.{name}"), path, Kind::File, Access::Read)?;
+            }
+        }
+        if !spec.nics.is_empty() {
+            let networks = self.host.hypervisor.networks()?;
+            let mut taken = taken_macs(self.host.inventory);
+            for (index, nic) in spec.nics.iter_mut().enumerate() {
+                self.nic(&networks, &mut taken, index, nic);
+            }
+        }
+        Ok(())
     }
-    if disk.pool.is_empty() {
-        DEFAULT.clone_into(&mut disk.pool);
+
+    fn disk(&mut self, id: VmId, name: &str, index: usize, disk: &mut Disk) -> Result<(), ServiceError> {
+        let field = format!("spec.disks[{index}]");
+        if !disk.path.is_empty() {
+            let access = if disk.readonly { Access::Read } else { Access::ReadWrite };
+            let at = format!("{field}.path");
+            if self.file(&at, &disk.path, Kind::FileOrDevice, access)? {
+                self.format(&format!("{field}.format"), &disk.path, disk.format)?;
+                self.shared(&at, disk);
+            }
+            return Ok(());
+        }
+        if disk.pool.is_empty() {
+            DEFAULT.clone_into(&mut disk.pool);
+        }
+        let Some(pool) = self.pool(&format!("{field}.storage_pool_id"), &disk.pool)? else { return Ok(()) };
+        disk.pool.clone_from(&pool.name);
+        if disk.volume.is_empty() {
+            self.new_volume(id, name, index, disk, &pool)
+        } else {
+            self.volume(&field, disk, &pool)
+        }
     }
-    let pool = hypervisor.pool(&disk.pool)?;
-    disk.pool.clone_from(&pool.name);
-    if !disk.volume.is_empty() {
-        let at = VolumeRef { pool: pool.name, volume: disk.volume.clone() };
-        let facts = hypervisor.volume(&at)?.ok_or_else(|| ServiceError::Precondition {
-            reason: "NOT_ON_HOST",
-            subject: at.volume.clone(),
-            message: format!("{field}.volume_id: pool \"{}\" has no volume \"{}\"", at.pool, at.volume),
-        })?;
+
+    /// The pool, looked at once.
+    fn pool(&mut self, field: &str, wanted: &str) -> Result<Option<PoolFacts>, ServiceError> {
+        let known = match self.pools.get(wanted) {
+            Some(known) => known.clone(),
+            None => {
+                let known = self.host.hypervisor.pool_look(wanted)?;
+                self.pools.insert(wanted.to_owned(), known.clone());
+                if let Some(pool) = &known {
+                    self.tell_pool(field, pool);
+                }
+                known
+            }
+        };
+        let Some(mut pool) = known else {
+            let names: Vec<String> = self.host.hypervisor.pools()?.into_iter().map(|pool| pool.name).collect();
+            let missing = FindingKind::NotFound { what: "Pool", id: wanted.to_owned() };
+            self.report.stop(field, missing, format!("this host has no pool \"{wanted}\"; it has: {}", list(&names)));
+            return Ok(None);
+        };
+        if !pool.active {
+            self.waiting.insert(pool.name.clone());
+            // libvirt measures only what is started.
+            pool.available_bytes =
+                self.on_disk().and_then(|()| paths::free_for(Path::new(&pool.path))).unwrap_or(u64::MAX);
+        }
+        Ok(Some(pool))
+    }
+
+    fn tell_pool(&mut self, field: &str, pool: &PoolFacts) {
+        let name = &pool.name;
+        let told = match (pool.active, pool.id.is_nil()) {
+            (true, _) => format!("pool \"{name}\" has {} free", human_bytes(pool.available_bytes)),
+            (false, true) => format!("pool \"{name}\" is made at {} with the first disk in it", pool.path),
+            (false, false) => format!("pool \"{name}\" is not started; that is done when the VM is made"),
+        };
+        self.report.passed(Subject::Pool, field, told);
+        if self.on_disk().is_some()
+            && !pool.path.is_empty()
+            && let Err(trouble) = self.host.opener.reach(Path::new(&pool.path))
+            && trouble.fault == Fault::Closed
+        {
+            let kind = FindingKind::Precondition { reason: "NOT_READABLE", subject: pool.path.clone() };
+            self.report.stop(field, kind, format!("{}; {}", trouble.why, trouble.remedy));
+        }
+    }
+
+    /// Whether paths are files of this host: the test driver opens none.
+    fn on_disk(&self) -> Option<()> {
+        self.host.offer.runs_guests().then_some(())
+    }
+
+    fn volume(&mut self, field: &str, disk: &mut Disk, pool: &PoolFacts) -> Result<(), ServiceError> {
+        let at = VolumeRef { pool: pool.name.clone(), volume: disk.volume.clone() };
+        if !pool.active {
+            disk.path = format!("{}/{}", pool.path.trim_end_matches('/'), at.volume);
+            disk.format.get_or_insert(DiskFormat::Qcow2);
+            return Ok(());
+        }
+        let Some(facts) = self.host.hypervisor.volume(&at)? else {
+            let missing = FindingKind::NotFound { what: "Volume", id: at.volume.clone() };
+            let told = format!("pool \"{}\" has no volume \"{}\"", at.pool, at.volume);
+            self.report.stop(&format!("{field}.volume_id"), missing, told);
+            return Ok(());
+        };
         disk.path = facts.path;
         disk.format = disk.format.or(facts.format);
+        let format = format!("{field}.format");
         if disk.format.is_none() {
-            return Err(ServiceError::invalid(
-                &format!("{field}.format"),
-                format!("the pool does not say the format of volume \"{}\"; set QCOW2 or RAW", at.volume),
-            ));
+            let told = format!("the pool does not say the format of volume \"{}\"; set QCOW2 or RAW", at.volume);
+            self.report.stop(&format, FindingKind::Invalid, told);
+            return Ok(());
         }
-        return Ok(None);
+        self.format(&format, &disk.path, disk.format)?;
+        self.shared(&format!("{field}.volume_id"), disk);
+        Ok(())
     }
-    let format = *disk.format.get_or_insert(DiskFormat::Qcow2);
-    let extension = match format {
-        DiskFormat::Qcow2 => "qcow2",
-        DiskFormat::Raw => "raw",
-    };
-    let short: String = id.to_string().chars().take(8).collect();
-    let stem: String = name.chars().take(HYPERVISOR_NAME_MAX).collect();
-    let at = VolumeRef { pool: pool.name.clone(), volume: format!("{stem}-{short}-{index}.{extension}") };
-    let needs = match disk.provisioning {
-        DiskProvisioning::Thin => 0,
-        DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager => disk.size.bytes(),
-    };
-    if needs > pool.available_bytes {
-        return Err(ServiceError::Exhausted(format!(
-            "{field}.size_gib: pool \"{}\" has {} free; {} are needed",
-            pool.name,
-            human_bytes(pool.available_bytes),
-            human_bytes(needs)
-        )));
+
+    fn new_volume(
+        &mut self,
+        id: VmId,
+        name: &str,
+        index: usize,
+        disk: &mut Disk,
+        pool: &PoolFacts,
+    ) -> Result<(), ServiceError> {
+        let field = format!("spec.disks[{index}]");
+        if pool.path.is_empty() {
+            let told = format!(
+                "pool \"{}\" has no directory in which a new volume could be named; use a pool of files",
+                pool.name
+            );
+            self.report.stop(&format!("{field}.storage_pool_id"), FindingKind::Unimplemented, told);
+            return Ok(());
+        }
+        let format = *disk.format.get_or_insert(DiskFormat::Qcow2);
+        let extension = match format {
+            DiskFormat::Qcow2 => "qcow2",
+            DiskFormat::Raw => "raw",
+        };
+        let short: String = id.to_string().chars().take(8).collect();
+        let stem: String = name.chars().take(HYPERVISOR_NAME_MAX).collect();
+        let at = VolumeRef { pool: pool.name.clone(), volume: format!("{stem}-{short}-{index}.{extension}") };
+        self.fits(&format!("{field}.size_gib"), disk, pool);
+        disk.path = format!("{}/{}", pool.path.trim_end_matches('/'), at.volume);
+        disk.volume.clone_from(&at.volume);
+        self.backing(&field, disk)?;
+        let backing = match (disk.backing_file.is_empty(), disk.backing_format) {
+            (false, Some(format)) => Some((disk.backing_file.clone(), format)),
+            (true, _) | (false, None) => None,
+        };
+        self.volumes.push(NewVolume { at, size: disk.size, format, provisioning: disk.provisioning, backing });
+        Ok(())
     }
-    if hypervisor.volume(&at)?.is_some() {
-        return Err(ServiceError::AlreadyExists(format!(
-            "pool \"{}\" has a volume \"{}\" already",
-            at.pool, at.volume
-        )));
+
+    /// Room in the pool, with what the disks before it take.
+    fn fits(&mut self, field: &str, disk: &Disk, pool: &PoolFacts) {
+        let thick = self.thick.entry(pool.name.clone()).or_default();
+        let thin = self.thin.entry(pool.name.clone()).or_default();
+        match disk.provisioning {
+            DiskProvisioning::Thin => *thin = thin.saturating_add(disk.size.bytes()),
+            DiskProvisioning::ThickLazy | DiskProvisioning::ThickEager => {
+                *thick = thick.saturating_add(disk.size.bytes());
+            }
+        }
+        let (needs, may_need) = (*thick, thick.saturating_add(*thin));
+        let free = human_bytes(pool.available_bytes);
+        if needs > pool.available_bytes {
+            let told = format!("pool \"{}\" has {free} free; {} are needed", pool.name, human_bytes(needs));
+            self.report.stop(field, FindingKind::Exhausted, told);
+        } else if may_need > pool.available_bytes {
+            self.report.warn(
+                Subject::Pool,
+                field,
+                format!(
+                    "pool \"{}\" has {free} free, and the VM's disks may grow to {}: it is paused when the pool is full",
+                    pool.name,
+                    human_bytes(may_need)
+                ),
+                "ask for less, or make room in the pool before it is filled",
+            );
+        }
     }
-    disk.path = hypervisor.volume_path(&at)?;
-    disk.volume.clone_from(&at.volume);
-    let backing = match (disk.backing_file.is_empty(), disk.backing_format) {
-        (false, Some(format)) => Some((disk.backing_file.clone(), format)),
-        (true, _) | (false, None) => None,
-    };
-    Ok(Some(NewVolume { at, size: disk.size, format, provisioning: disk.provisioning, backing }))
+
+    /// The image under a new disk.
+    fn backing(&mut self, field: &str, disk: &Disk) -> Result<(), ServiceError> {
+        let path = &disk.backing_file;
+        let at = format!("{field}.backing_file");
+        if !self.file(&at, path, Kind::FileOrDevice, Access::Read)? {
+            return Ok(());
+        }
+        self.format(&format!("{field}.backing_format"), path, disk.backing_format)?;
+        let virtual_bytes = match paths::content(Path::new(path)) {
+            Some(Content::Qcow2 { virtual_bytes }) => virtual_bytes,
+            Some(Content::Iso | Content::Other) | None => 0,
+        };
+        if virtual_bytes > disk.size.bytes() {
+            self.report.warn(
+                Subject::Path,
+                &format!("{field}.size_gib"),
+                format!("{path} is an image of {}: its end would be cut off", human_bytes(virtual_bytes)),
+                format!("ask for {} GiB or more", virtual_bytes.div_ceil(1 << 30)),
+            );
+        }
+        if let Some(writer) = self.user(path, |other| !other.readonly) {
+            self.report.warn(
+                Subject::Path,
+                &at,
+                format!("VM \"{writer}\" writes to {path}: what lies over it is damaged by that"),
+                "build on an image that nobody writes to, such as a copy of it",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether QEMU can open a file; an empty path names none.
+    fn file(&mut self, field: &str, path: &str, kind: Kind, access: Access) -> Result<bool, ServiceError> {
+        if !path.starts_with('/') || self.report.findings.iter().any(|found| found.field == field) {
+            return Ok(false);
+        }
+        if self.on_disk().is_none() {
+            return Ok(true);
+        }
+        let who = &self.host.opener.name;
+        match self.host.opener.look(Path::new(path), kind, access) {
+            Ok(Look::Fine) => {
+                self.report.passed(Subject::Path, field, format!("{path} can be opened by {who}, who runs QEMU"));
+            }
+            Ok(Look::Hidden(directory)) => {
+                let told = format!(
+                    "this service may not look into {}: whether {path} is there shows when the VM starts",
+                    directory.display()
+                );
+                let remedy = format!("see that {who}, who runs QEMU, can read it");
+                self.report.warn(Subject::Path, field, told, remedy);
+            }
+            // libvirt may be where this process does not see: its pools know better what there is.
+            Err(trouble) if trouble.fault == Fault::Missing && self.known(path)?.is_some() => {
+                self.report.passed(Subject::Path, field, format!("{path} is a volume of one of libvirt's pools"));
+            }
+            Err(trouble) => {
+                let kind = FindingKind::Precondition { reason: "NOT_READABLE", subject: path.to_owned() };
+                self.report.stop(field, kind, format!("{}; {}", trouble.why, trouble.remedy));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn known(&self, path: &str) -> Result<Option<VolumeFacts>, ServiceError> {
+        Ok(self.host.hypervisor.volume_by_path(path)?)
+    }
+
+    /// A declared format and the file's first bytes must agree: QEMU believes what it is told.
+    fn format(&mut self, field: &str, path: &str, declared: Option<DiskFormat>) -> Result<(), ServiceError> {
+        let content = self.on_disk().and_then(|()| paths::content(Path::new(path)));
+        let is = match content {
+            Some(Content::Qcow2 { .. }) => Some(DiskFormat::Qcow2),
+            Some(Content::Iso | Content::Other) => Some(DiskFormat::Raw),
+            // What this process may not read, libvirt has looked at.
+            None => self.known(path)?.and_then(|facts| facts.format),
+        };
+        match (declared, is) {
+            (Some(DiskFormat::Raw), Some(DiskFormat::Qcow2)) => self.report.stop(
+                field,
+                FindingKind::Invalid,
+                format!("is RAW, and {path} is a qcow2 image: the guest would see its container, not the disk in it; set QCOW2"),
+            ),
+            (Some(DiskFormat::Qcow2), Some(DiskFormat::Raw)) => self.report.stop(
+                field,
+                FindingKind::Invalid,
+                format!("is QCOW2, and {path} is no qcow2 image; set RAW if it is a plain one"),
+            ),
+            (Some(DiskFormat::Raw), Some(DiskFormat::Raw))
+            | (Some(DiskFormat::Qcow2), Some(DiskFormat::Qcow2))
+            | (None, _)
+            | (Some(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// A VM whose disk this is, too.
+    fn user(&self, path: &str, counts: impl Fn(&Disk) -> bool) -> Option<String> {
+        let picture = self.host.inventory.picture();
+        picture
+            .vms
+            .values()
+            .find(|vm| self.host.inventory.spec(vm).disks.iter().any(|disk| disk.path == path && counts(disk)))
+            .map(|vm| vm.record.name.clone())
+    }
+
+    fn shared(&mut self, field: &str, disk: &Disk) {
+        if let Some(other) = self.user(&disk.path, |other| !(other.readonly && disk.readonly)) {
+            self.report.warn(
+                Subject::Path,
+                field,
+                format!("VM \"{other}\" has {} as a disk, too: the two cannot run at once", disk.path),
+                "give it a disk of its own, built on this one by backing_file or copied from it",
+            );
+        }
+    }
+
+    fn nic(&mut self, networks: &[NetworkInfo], taken: &mut HashSet<String>, index: usize, nic: &mut Nic) {
+        let field = format!("spec.nics[{index}]");
+        if nic.bridge.is_empty() {
+            self.network(&format!("{field}.network_id"), networks, nic);
+        } else if self.on_disk().is_some() {
+            let at = format!("{field}.bridge");
+            if self.host.bridges.contains(&nic.bridge) {
+                self.report.passed(Subject::Network, &at, format!("bridge \"{}\" is there", nic.bridge));
+            } else {
+                let missing = FindingKind::NotFound { what: "Bridge", id: nic.bridge.clone() };
+                let told = format!("this host has no bridge \"{}\"; it has: {}", nic.bridge, list(&self.host.bridges));
+                self.report.stop(&at, missing, told);
+            }
+        }
+        if nic.mac.is_empty() {
+            nic.mac = free_mac(taken);
+        } else {
+            nic.mac = nic.mac.to_ascii_lowercase();
+            if taken.contains(&nic.mac) {
+                let told = format!("{} is the address of another VM's network card on this host", nic.mac);
+                self.report.stop(&format!("{field}.mac_address"), FindingKind::Invalid, told);
+            }
+        }
+        taken.insert(nic.mac.clone());
+    }
+
+    fn network(&mut self, field: &str, networks: &[NetworkInfo], nic: &mut Nic) {
+        let wanted = if nic.network.is_empty() { DEFAULT } else { &nic.network };
+        let found = networks.iter().find(|network| network.name == wanted || network.id.to_string() == wanted);
+        let Some(found) = found else {
+            let names: Vec<String> = networks.iter().map(|network| network.name.clone()).collect();
+            let missing = FindingKind::NotFound { what: "Network", id: wanted.to_owned() };
+            let told = format!("this host has no network \"{wanted}\"; it has: {}", list(&names));
+            self.report.stop(field, missing, told);
+            return;
+        };
+        let name = found.name.clone();
+        if found.active {
+            self.report.passed(Subject::Network, field, format!("network \"{name}\" is started"));
+        } else {
+            let told = format!("network \"{name}\" is not started, and the VM cannot start without it");
+            let remedy = format!("run: virsh net-start {name}; and for every boot: virsh net-autostart {name}");
+            if self.starts {
+                let kind = FindingKind::Precondition { reason: "NETWORK_INACTIVE", subject: name.clone() };
+                self.report.stop(field, kind, format!("{told}; {remedy}"));
+            } else {
+                self.report.warn(Subject::Network, field, told, remedy);
+            }
+        }
+        nic.network = name;
+    }
 }
 
-fn resolve_nic(
-    networks: &[crate::hypervisor::NetworkInfo],
-    taken: &mut HashSet<String>,
-    index: usize,
-    nic: &mut Nic,
-) -> Result<(), ServiceError> {
-    let field = format!("spec.nics[{index}]");
-    if nic.bridge.is_empty() {
-        let wanted = if nic.network.is_empty() { DEFAULT } else { &nic.network };
-        let found = networks
-            .iter()
-            .find(|network| network.name == wanted || network.id.to_string() == wanted)
-            .ok_or_else(|| {
-                let names: Vec<&str> = networks.iter().map(|network| network.name.as_str()).collect();
-                ServiceError::Precondition {
-                    reason: "NOT_ON_HOST",
-                    subject: wanted.to_owned(),
-                    message: format!(
-                        "{field}.network_id: this host has no network \"{wanted}\"; it has: {}",
-                        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-                    ),
-                }
-            })?;
-        nic.network.clone_from(&found.name);
-    }
-    if nic.mac.is_empty() {
-        nic.mac = free_mac(taken);
-    } else {
-        nic.mac = nic.mac.to_ascii_lowercase();
-        if taken.contains(&nic.mac) {
-            return Err(ServiceError::Invalid(vec![Violation::new(
-                &format!("{field}.mac_address"),
-                format!("{} is the address of another VM's network card on this host", nic.mac),
-            )]));
-        }
-    }
-    taken.insert(nic.mac.clone());
-    Ok(())
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn taken_macs(inventory: &Inventory) -> HashSet<String> {

@@ -31,6 +31,10 @@ pub struct HostProfile {
     pub spice: bool,
     /// `vmx` or `svm`, where the host has it.
     pub nested_flag: Option<String>,
+    /// CPU models that are usable here.
+    pub cpu_models: Vec<String>,
+    /// vCPUs of the machine at most; 0: not told.
+    pub max_vcpus: u32,
 }
 
 impl HostProfile {
@@ -50,6 +54,8 @@ impl HostProfile {
             video_models: ["vga", "cirrus", "qxl", "virtio"].map(str::to_owned).to_vec(),
             spice: true,
             nested_flag: Some("vmx".to_owned()),
+            cpu_models: Vec::new(),
+            max_vcpus: 0,
         }
     }
 
@@ -98,8 +104,35 @@ impl HostProfile {
             video_models: values(&["devices", "video"], "modelType"),
             spice: values(&["devices", "graphics"], "type").iter().any(|value| value == "spice"),
             nested_flag,
+            cpu_models: usable_models(&offer),
+            max_vcpus: offer.child("vcpu").and_then(|vcpu| u32::try_from(vcpu.number("max")).ok()).unwrap_or(0),
         })
     }
+}
+
+/// The models that the host's CPU, or the emulator, has every feature of.
+fn usable_models(offer: &Element) -> Vec<String> {
+    let mut models: Vec<String> = offer
+        .child("cpu")
+        .and_then(|cpu| cpu.named("mode").find(|mode| mode.get("name") == Some("custom")))
+        .filter(|mode| mode.get("supported") == Some("yes"))
+        .map(|mode| {
+            mode.named("model").filter(|model| model.get("usable") == Some("yes")).map(Element::own_text).collect()
+        })
+        .unwrap_or_default();
+    models.sort();
+    models
+}
+
+/// User and group that QEMU runs as, from the capabilities: libvirt's own word for whom it hands a
+/// guest's files to.
+#[must_use]
+pub fn read_qemu_ids(caps: &str) -> Option<(u32, u32)> {
+    let root = Element::parse(caps).ok()?;
+    let dac = root.child("host")?.named("secmodel").find(|model| model.text_of("model") == "dac")?;
+    let label = dac.child("baselabel")?.own_text();
+    let (user, group) = label.trim().trim_start_matches('+').split_once(":+")?;
+    Some((user.parse().ok()?, group.parse().ok()?))
 }
 
 /// Whether libvirt offers KVM for x86-64 guests, and the host's UUID and CPU model.

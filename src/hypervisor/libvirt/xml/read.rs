@@ -5,7 +5,7 @@ use super::devices::AGENT_CHANNEL;
 use super::metadata;
 use super::tree::Element;
 use crate::hypervisor::HypervisorError;
-use crate::model::definition::VmIdentity;
+use crate::model::definition::{TpmState, VmIdentity};
 use crate::model::id::VmId;
 use crate::model::spec::{
     Boot, CacheMode, Cdrom, Cpu, CpuFeatures, DirectBoot, Disk, DiskBus, DiskFormat, DiskProvisioning, Display,
@@ -21,10 +21,10 @@ pub struct ReadDomain {
     pub name: String,
     pub spec: VmSpec,
     pub identity: Option<VmIdentity>,
-    /// An NVRAM file goes with it.
-    pub has_nvram: bool,
-    /// An emulated TPM's state goes with it.
-    pub has_tpm_state: bool,
+    /// An NVRAM file goes with it: its path, empty where libvirt has chosen none yet.
+    pub nvram: Option<String>,
+    /// What an undefine does to an emulated TPM's state.
+    pub tpm_state: TpmState,
     /// `Some(true)`: the agent's channel is held open in the guest.
     pub agent_connected: Option<bool>,
 }
@@ -74,10 +74,19 @@ pub(super) fn read_tree(domain: &Element) -> Result<ReadDomain, HypervisorError>
     Ok(ReadDomain {
         id,
         name: domain.text_of("name"),
-        has_nvram: efi || domain.at(&["os", "nvram"]).is_some(),
-        has_tpm_state: devices
+        nvram: match domain.at(&["os", "nvram"]) {
+            Some(nvram) => Some(nvram.own_text().trim().to_owned()),
+            None if efi => Some(String::new()),
+            None => None,
+        },
+        tpm_state: devices
             .named("tpm")
-            .any(|tpm| tpm.child("backend").is_some_and(|backend| backend.get("type") == Some("emulator"))),
+            .filter_map(|tpm| tpm.child("backend"))
+            .find(|backend| backend.get("type") == Some("emulator"))
+            .map_or(TpmState::None, |backend| match backend.get("persistent_state") {
+                Some("yes") => TpmState::Stays,
+                Some(_) | None => TpmState::Goes,
+            }),
         agent_connected: agent(devices)
             .and_then(|channel| channel.child("target"))
             .and_then(|target| target.get("state"))

@@ -2,7 +2,7 @@
 
 use super::tree::Element;
 use crate::hypervisor::HypervisorError;
-use crate::model::definition::{NewVolume, VolumeFacts, VolumeRef};
+use crate::model::definition::{NewVolume, VolumeFacts, VolumeKind, VolumeRef};
 use crate::model::spec::{DiskFormat, DiskProvisioning};
 
 fn format_word(format: DiskFormat) -> &'static str {
@@ -50,17 +50,28 @@ pub fn read_volume(pool: &str, text: &str) -> Result<VolumeFacts, HypervisorErro
 
 pub(super) fn volume_of(pool: &str, volume: &Element) -> VolumeFacts {
     let bytes = |name: &str| volume.text_of(name).parse().unwrap_or(0);
-    let format = match volume.at(&["target", "format"]).map(|format| format.get_or_empty("type")) {
+    let word = volume.at(&["target", "format"]).map(|format| format.get_or_empty("type"));
+    let format = match word {
         Some("qcow2") => Some(DiskFormat::Qcow2),
-        Some("raw") => Some(DiskFormat::Raw),
+        Some("raw" | "iso") => Some(DiskFormat::Raw),
         Some(_) | None => None,
     };
+    let name = volume.text_of("name");
+    let kind = match (word, format) {
+        (Some("iso"), _) => VolumeKind::Iso,
+        (_, Some(DiskFormat::Raw)) if name.to_ascii_lowercase().ends_with(".iso") => VolumeKind::Iso,
+        (_, Some(_)) => VolumeKind::Disk,
+        // A pool of block devices does not say a format.
+        (None | Some(""), None) => VolumeKind::Disk,
+        (Some(_), None) => VolumeKind::Other,
+    };
     VolumeFacts {
-        at: VolumeRef { pool: pool.to_owned(), volume: volume.text_of("name") },
+        at: VolumeRef { pool: pool.to_owned(), volume: name },
         path: volume.child("target").map(|target| target.text_of("path")).unwrap_or_default(),
         capacity_bytes: bytes("capacity"),
         allocation_bytes: bytes("allocation"),
         format,
+        kind,
         backing_path: volume
             .child("backingStore")
             .map(|backing| backing.text_of("path"))

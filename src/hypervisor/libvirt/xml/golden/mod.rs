@@ -71,6 +71,8 @@ pub(super) fn whole_host(accelerator: Accelerator) -> HostProfile {
         video_models: ["vga", "cirrus", "qxl", "virtio"].map(str::to_owned).to_vec(),
         spice: true,
         nested_flag: Some("vmx".to_owned()),
+        cpu_models: Vec::new(),
+        max_vcpus: 0,
     }
 }
 
