@@ -3,9 +3,11 @@
 //! ```text
 //! connection ──► gate (Host, Origin) ──► request id ──► panic net ──► /<Service>/<Method>  rpc
 //!                                                                     /healthz /readyz /metrics
+//!                                                                     /consoles/<VM>/…  WebSockets
 //!                                                                     anything else by GET: the page
 //! ```
 
+mod console;
 pub mod gate;
 pub mod metrics;
 mod page;
@@ -24,6 +26,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use connectrpc::{ConnectError, ConnectRpcService};
 use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::service::console::ConsoleService;
 
 use gate::Gate;
 use metrics::Metrics;
@@ -44,6 +48,7 @@ pub struct Surface {
     pub scrape: Arc<dyn Fn(&Metrics) -> String + Send + Sync>,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
+    pub consoles: Arc<ConsoleService>,
 }
 
 #[derive(Clone)]
@@ -71,7 +76,8 @@ pub fn router(surface: Surface) -> Router {
         .route("/health", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
-        .with_state(facts);
+        .with_state(facts)
+        .merge(console::routes(surface.consoles));
     for service in &services {
         router = router.route_service(&format!("/{service}/{{method}}"), rpc.clone());
     }

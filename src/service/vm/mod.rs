@@ -4,6 +4,7 @@ mod adopt;
 mod begin;
 mod create;
 mod delete;
+mod media;
 mod power;
 mod resolve;
 mod update;
@@ -28,6 +29,7 @@ use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms}
 
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
+pub use media::ChangeMedia;
 pub use power::Reboot;
 pub(crate) use update::follow_now;
 
