@@ -135,7 +135,8 @@ impl VmService {
                     | Plan::Undefine
                     | Plan::PowerOffThenUndefine
                     | Plan::Forget
-                    | Plan::Redefine => Cancel::Impossible,
+                    | Plan::Redefine
+                    | Plan::ChangeMedia => Cancel::Impossible,
                 };
                 Ok(())
             })
@@ -181,7 +182,8 @@ impl VmService {
             | Plan::Undefine
             | Plan::PowerOffThenUndefine
             | Plan::Forget
-            | Plan::Redefine => Ok(()),
+            | Plan::Redefine
+            | Plan::ChangeMedia => Ok(()),
         }
     }
 
@@ -241,7 +243,11 @@ impl VmService {
                 })
                 .await
             }
-            Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget | Plan::Redefine => {
+            Plan::Undefine
+            | Plan::PowerOffThenUndefine
+            | Plan::Forget
+            | Plan::Redefine
+            | Plan::ChangeMedia => {
                 Err(ServiceError::Internal("a plan that is not one of power was asked of the power verbs".to_owned()))
             }
         }
@@ -443,6 +449,7 @@ fn told(plan: Plan, vm: &Vm) -> Outcome {
         Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget => {
             Outcome::info("vm.deleted", format!("VM \"{name}\" was deleted"))
         }
+        Plan::ChangeMedia => Outcome::info("vm.media_changed", format!("a medium of VM \"{name}\" was changed")),
         Plan::Redefine => Outcome::info("vm.redefined", format!("VM \"{name}\" was defined again")),
     }
 }
