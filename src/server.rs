@@ -22,6 +22,7 @@ use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
 use crate::rpc::{self, RpcState};
 use crate::service::autostart;
+use crate::service::console::ConsoleService;
 use crate::service::core::{Core, LinkState};
 use crate::service::demo::{self, Demo, DemoMachine};
 use crate::service::idempotency::InFlight;
@@ -122,6 +123,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready.clone()));
     let stop = CancellationToken::new();
 
+    let consoles = Arc::new(ConsoleService::new(Arc::clone(&core), Arc::clone(&vms), stop.clone()));
+
     let listeners = http::serve::bind(&config.listen)?;
     let mut addresses = Vec::new();
     for listener in &listeners {
@@ -139,6 +142,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         vms: Arc::clone(&vms),
         nodes: Arc::clone(&nodes),
         operations: Arc::clone(&operations),
+        consoles: Arc::clone(&consoles),
         in_flight: Arc::new(InFlight::default()),
         stop: stop.clone(),
     };
@@ -152,6 +156,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         metrics: Arc::new(Metrics::new()),
         gate,
         live,
+        consoles: Arc::clone(&consoles),
     };
     let router = http::router(surface);
 
@@ -186,6 +191,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(wait_for_signal(stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
     stop.cancel();
+    consoles.tasks.close();
+    // What a console's client is told goes out first.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), consoles.tasks.wait()).await;
     for task in background {
         // Each ends with `stop`; what hangs is left behind.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;

@@ -1,0 +1,73 @@
+// What the palette offers for what was typed: pages, VMs, and verbs of VMs.
+
+import { allowance, VERBS, type Verb } from '@/api/verbs';
+import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { best, fit } from './palette_match';
+import { paths } from './paths';
+
+export type Item =
+  | { readonly kind: 'page'; readonly key: string; readonly text: string; readonly to: string }
+  | { readonly kind: 'vm'; readonly key: string; readonly text: string; readonly vm: VirtualMachine }
+  | {
+      readonly kind: 'verb';
+      readonly key: string;
+      readonly text: string;
+      readonly vm: VirtualMachine;
+      readonly verb: Verb;
+      readonly allowed: boolean;
+      readonly reason: string;
+    };
+
+const PAGES: readonly Item[] = [
+  { kind: 'page', key: 'p:overview', text: 'Overview', to: paths.overview() },
+  { kind: 'page', key: 'p:vms', text: 'VMs', to: paths.vms() },
+  { kind: 'page', key: 'p:new', text: 'New VM', to: paths.newVm() },
+  { kind: 'page', key: 'p:nodes', text: 'Nodes', to: paths.nodes() },
+  { kind: 'page', key: 'p:events', text: 'Events', to: paths.events() },
+  { kind: 'page', key: 'p:operations', text: 'Operations', to: paths.operations() },
+];
+
+const VMS = 8;
+const VERB_LINES = 8;
+
+/** The verbs of one VM, those that are allowed first. */
+export function verbItems(vm: VirtualMachine): Item[] {
+  const items = VERBS.map((verb): Item & { kind: 'verb' } => ({
+    kind: 'verb',
+    key: `a:${verb.verb}:${vm.id}`,
+    text: `${verb.word} ${vm.name}`,
+    vm,
+    verb,
+    ...allowance(vm, verb.verb),
+  }));
+  return [...items.filter((item) => item.allowed), ...items.filter((item) => !item.allowed)];
+}
+
+/** `stop web` is a verb and what is left to find the VM by. */
+function verbsNamed(query: string): { verb: Verb; rest: string }[] {
+  const typed = query.trim().toLowerCase();
+  return VERBS.flatMap((verb) => {
+    const word = verb.word.toLowerCase();
+    if (typed.startsWith(word)) return [{ verb, rest: typed.slice(word.length) }];
+    const [first = '', ...rest] = typed.split(/\s+/);
+    return first.length >= 3 && word.startsWith(first) ? [{ verb, rest: rest.join(' ') }] : [];
+  });
+}
+
+export function paletteItems(query: string, vms: readonly VirtualMachine[], only: VirtualMachine | null): Item[] {
+  if (only !== null) {
+    const items = verbItems(only);
+    return query.trim() === '' ? items : items.filter((item) => fit(query, item.text) !== null);
+  }
+  const searchText = (vm: VirtualMachine): string =>
+    `${vm.name} ${vm.status?.ipAddresses.join(' ') ?? ''} ${vm.id}`;
+  const found = best(query, vms, searchText, VMS).map(
+    (vm): Item => ({ kind: 'vm', key: `v:${vm.id}`, text: vm.name, vm }),
+  );
+  const verbs = verbsNamed(query).flatMap(({ verb, rest }) =>
+    best(rest, vms, (vm) => vm.name, VMS).flatMap((vm) => verbItems(vm).filter((item) => item.kind === 'verb' && item.verb === verb)),
+  );
+  const can = (item: Item): boolean => item.kind !== 'verb' || item.allowed;
+  const ordered = [...verbs.filter(can), ...verbs.filter((item) => !can(item))].slice(0, VERB_LINES);
+  return [...ordered, ...found, ...best(query, PAGES, (item) => item.text, PAGES.length)];
+}

@@ -1,0 +1,80 @@
+// Every verb of one VM: those that are not allowed stay and say why; each shows its call as curl.
+
+import { Dropdown, DropdownGroup, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
+import { MenuToggle } from '@patternfly/react-core/dist/esm/components/MenuToggle';
+import { lazy, Suspense, useState, type ReactElement, type ReactNode } from 'react';
+import { asCurl } from '@/api/call';
+import { allowance, VERBS, type Verb } from '@/api/verbs';
+import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { copy } from '@/ui/CopyText';
+import { Icon } from '@/ui/icons';
+import { note } from '@/ui/toasts';
+
+const DeleteVmDialog = lazy(() => import('../delete/DeleteVmDialog'));
+
+const HARSH = 'The guest is not asked: what it has not written is lost.';
+
+interface Props {
+  readonly vm: VirtualMachine;
+  readonly onRun: (verb: Verb, vmId: string) => void;
+  readonly onDeleted?: () => void;
+  /** On the button that opens it; three dots otherwise. */
+  readonly word?: ReactNode;
+  /** It is made because it was asked for. */
+  readonly startsOpen?: boolean;
+}
+
+function copyCurl(verb: Verb, vm: VirtualMachine): void {
+  void copy(asCurl(verb.call(vm.id), location.origin)).then((done) =>
+    note(done ? `The call of “${verb.word} ${vm.name}” is copied.` : 'The browser did not let it be copied.'),
+  );
+}
+
+export function VerbMenu({ vm, onRun, onDeleted, word = <Icon name="more" />, startsOpen = false }: Props): ReactElement {
+  const [open, setOpen] = useState(startsOpen);
+  const [deleting, setDeleting] = useState(false);
+  const mayDelete = allowance(vm, 'delete').allowed || allowance(vm, 'force_delete').allowed;
+  return (
+    <>
+      <Dropdown
+        isOpen={open}
+        onOpenChange={setOpen}
+        onSelect={() => setOpen(false)}
+        popperProps={{ position: 'end' }}
+        toggle={(ref) => (
+          <MenuToggle ref={ref} variant="plain" size="sm" aria-label={`Actions of ${vm.name}`} isExpanded={open} onClick={(event) => { event.stopPropagation(); setOpen(!open); }}>
+            {word}
+          </MenuToggle>
+        )}
+      >
+        <DropdownList>
+          {VERBS.map((verb) => {
+            const { allowed, reason } = allowance(vm, verb.verb);
+            return (
+              <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? (verb.harsh ? HARSH : undefined) : reason} onClick={() => onRun(verb, vm.id)}>
+                {verb.word}
+              </DropdownItem>
+            );
+          })}
+          <DropdownItem isDanger={mayDelete} isAriaDisabled={!mayDelete} description={mayDelete ? undefined : allowance(vm, 'delete').reason} onClick={() => setDeleting(true)}>
+            Delete…
+          </DropdownItem>
+        </DropdownList>
+        <DropdownGroup label="Copy as curl">
+          <DropdownList>
+            {VERBS.filter((verb) => allowance(vm, verb.verb).allowed).map((verb) => (
+              <DropdownItem key={verb.verb} onClick={() => copyCurl(verb, vm)}>
+                {verb.word}
+              </DropdownItem>
+            ))}
+          </DropdownList>
+        </DropdownGroup>
+      </Dropdown>
+      {deleting ? (
+        <Suspense>
+          <DeleteVmDialog vm={vm} onClose={() => setDeleting(false)} onDeleted={onDeleted ?? (() => undefined)} />
+        </Suspense>
+      ) : null}
+    </>
+  );
+}

@@ -1,0 +1,9 @@
+import type { ReactElement } from 'react';
+import { useParams } from 'react-router';
+import { useVm } from '@/api/hooks';
+
+export default function DevicesTab(): ReactElement | null {
+  const { id = '' } = useParams();
+  const vm = useVm(id);
+  return vm === undefined ? null : <section aria-label="Devices">{vm.name}</section>;
+}

@@ -1,0 +1,28 @@
+import '@patternfly/react-core/dist/styles/base.css';
+import './ui/ui.css';
+import './app/app.css';
+import { TransportProvider } from '@connectrpc/connect-query';
+import { QueryClientProvider } from '@tanstack/react-query';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { RouterProvider } from 'react-router';
+import { queryClient } from './api/query';
+import { watchAlways } from './api/stores';
+import { transport } from './api/transport';
+import { applyTheme } from './app/theme';
+import { makeRouter } from './routes';
+
+applyTheme();
+watchAlways();
+
+const root = document.getElementById('root');
+if (root === null) throw new Error('index.html has no #root');
+createRoot(root).render(
+  <StrictMode>
+    <TransportProvider transport={transport}>
+      <QueryClientProvider client={queryClient}>
+        <RouterProvider router={makeRouter()} />
+      </QueryClientProvider>
+    </TransportProvider>
+  </StrictMode>,
+);
