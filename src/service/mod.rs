@@ -21,6 +21,7 @@ pub mod error;
 pub mod events;
 pub mod idempotency;
 pub mod inventory;
+pub mod metrics_history;
 pub mod node;
 pub mod operations;
 pub mod paging;
