@@ -22,6 +22,7 @@ pub mod error;
 pub mod events;
 pub mod idempotency;
 pub mod inventory;
+pub mod metrics_history;
 pub mod node;
 pub mod operations;
 pub mod os_profiles;
