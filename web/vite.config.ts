@@ -11,6 +11,10 @@ const server = process.env['QKVM_SERVER'] ?? 'http://127.0.0.1:8080';
 /** The server answers only pages of its own origin. */
 const answered = { target: server, changeOrigin: true, headers: { origin: server } };
 
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+  "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 export default defineConfig({
   plugins: [react(), firstLoadBudget('/src/features/vms/list/VmsPage.tsx', 350), compressedSiblings(here('dist'))],
   resolve: { alias: { '@': here('src') } },
@@ -30,5 +34,7 @@ export default defineConfig({
       '^/(live|console)': { ...answered, ws: true },
     },
   },
+  // The server's own policy, so that what it would refuse is seen before.
+  preview: { headers: { 'Content-Security-Policy': policy } },
   test: { environment: 'node', include: ['src/**/*.test.ts'] },
 });

@@ -31,6 +31,7 @@ export class UsageStore {
   private readonly rings = new Map<string, Rings>();
   private readonly signal: Signal;
   private watchers = 0;
+  private measurements = 0;
   private end: Unsubscribe | null = null;
 
   constructor(
@@ -71,6 +72,9 @@ export class UsageStore {
     return rings.view;
   };
 
+  /** Another number after each measurement. */
+  readonly version = (): number => this.measurements;
+
   /** Ids of those that run, as last measured. */
   readonly ids = (): string[] => [...this.rings.keys()];
 
@@ -90,6 +94,7 @@ export class UsageStore {
       rings.view = null;
     }
     for (const id of [...this.rings.keys()]) if (!running.has(id)) this.rings.delete(id);
+    this.measurements += 1;
     this.signal.emit();
   }
 }

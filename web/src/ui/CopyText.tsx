@@ -29,9 +29,11 @@ interface Props {
   readonly shown?: string;
   /** What it is, for a screen reader: `address`. */
   readonly what: string;
+  /** -1 where a row leads to its parts itself. */
+  readonly tabIndex?: number;
 }
 
-export function CopyText({ text, shown, what }: Props): ReactElement {
+export function CopyText({ text, shown, what, tabIndex }: Props): ReactElement {
   const [said, setSaid] = useState<'copied' | 'not copied' | null>(null);
   useEffect(() => {
     if (said === null) return undefined;
@@ -44,6 +46,7 @@ export function CopyText({ text, shown, what }: Props): ReactElement {
       <button
         type="button"
         className="q-icon-button"
+        tabIndex={tabIndex}
         aria-label={`Copy ${what} ${text}`}
         title={said ?? 'Copy'}
         onClick={(event) => {

@@ -1,8 +1,11 @@
 // A table of any length: only the rows in view are drawn, all are reachable by scroll and by key.
-// j/k or the arrows move, Enter opens, x selects.
+// j/k or the arrows move, Enter opens, x selects, Tab goes through what is in a row.
 
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useRef, type KeyboardEvent, type ReactElement, type ReactNode } from 'react';
+import { useRef, useState, type KeyboardEvent, type ReactElement, type ReactNode } from 'react';
+import { leastWidth, moveTo, stepInside } from './grid_keys';
+
+const TICK_WIDTH = '2.25rem';
 
 export interface Column<T> {
   readonly id: string;
@@ -12,7 +15,14 @@ export interface Column<T> {
   readonly align?: 'right';
   /** Whether its head sorts. */
   readonly sortable?: boolean;
+  /** What can be pressed in it has `tabIndex={-1}`: Tab leads there from the row. */
   readonly cell: (row: T) => ReactNode;
+}
+
+export interface Selection {
+  readonly keys: ReadonlySet<string>;
+  readonly onSelect: (key: string, on: boolean) => void;
+  readonly onAll: (on: boolean) => void;
 }
 
 interface Props<T> {
@@ -26,67 +36,72 @@ interface Props<T> {
   readonly sort?: { readonly column: string; readonly descending: boolean } | undefined;
   readonly onSort?: ((column: string) => void) | undefined;
   readonly onOpen?: ((row: T) => void) | undefined;
-  readonly selected?: ReadonlySet<string> | undefined;
-  readonly onSelect?: ((key: string, on: boolean) => void) | undefined;
-  readonly onSelectAll?: ((on: boolean) => void) | undefined;
+  readonly selection?: Selection | undefined;
   readonly rowHeight?: number;
 }
 
 export function DataTable<T>(props: Props<T>): ReactElement {
-  const { columns, rows, keyOf, nameOf, sort, onSort, onOpen, selected, onSelect, onSelectAll, rowHeight = 40 } = props;
+  const { label, columns, rows, keyOf, nameOf, sort, onSort, onOpen, selection, rowHeight = 40 } = props;
   const scroller = useRef<HTMLDivElement>(null);
-  const active = useRef(0);
+  const [focused, setFocused] = useState(0);
   // eslint-disable-next-line react-hooks/incompatible-library -- the virtualizer is meant to draw anew
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 12,
+    overscan: 10,
     getItemKey: (index) => {
       const row = rows[index];
       return row === undefined ? index : keyOf(row);
     },
   });
-  const tracks = `${selected === undefined ? '' : '2.5rem '}${columns.map((column) => column.width).join(' ')}`;
+  const widths = [...(selection === undefined ? [] : [TICK_WIDTH]), ...columns.map((column) => column.width)];
+  const tracks = widths.join(' ');
+  const least = { minWidth: leastWidth(widths) };
+  const items = virtual.getVirtualItems();
+  // One row is the way in by Tab: the one last at, or the first in view.
+  const entry = items.some((item) => item.index === focused) ? focused : (items[0]?.index ?? 0);
 
-  const focusRow = (index: number): void => {
-    const to = Math.max(0, Math.min(rows.length - 1, index));
-    active.current = to;
+  const focusRow = (to: number): void => {
+    setFocused(to);
     virtual.scrollToIndex(to);
-    // The row may be drawn only after the scroll.
-    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
-  };
-  const onKey = (event: KeyboardEvent): void => {
-    const target = event.target as HTMLElement;
-    const onRow = target.dataset['index'] !== undefined;
-    if (!onRow || event.ctrlKey || event.metaKey || event.altKey) return;
-    const index = Number(target.dataset['index']);
-    const row = rows[index];
-    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / rowHeight) - 2);
-    const moves: Record<string, number> = {
-      j: index + 1, ArrowDown: index + 1, k: index - 1, ArrowUp: index - 1,
-      PageDown: index + page, PageUp: index - page, Home: 0, End: rows.length - 1,
+    // A row that was out of view is drawn after the scroll.
+    let tries = 10;
+    const focus = (): void => {
+      const row = scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`);
+      if (row !== null && row !== undefined) row.focus({ preventScroll: true });
+      else if (tries-- > 0) requestAnimationFrame(focus);
     };
-    const to = moves[event.key];
-    if (to !== undefined) focusRow(to);
-    else if (event.key === 'Enter' && row !== undefined && onOpen !== undefined) onOpen(row);
-    else if ((event.key === 'x' || event.key === ' ') && row !== undefined && onSelect !== undefined) {
-      onSelect(keyOf(row), !selected?.has(keyOf(row)));
+    focus();
+  };
+  const onKey = (event: KeyboardEvent<HTMLElement>): void => {
+    const row = (event.target as HTMLElement).closest<HTMLElement>('[data-index]');
+    if (row === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === 'Tab') {
+      if (stepInside(row, event.target as HTMLElement, event.shiftKey)) event.preventDefault();
+      return;
+    }
+    if (event.target !== row) return;
+    const index = Number(row.dataset['index']);
+    const thing = rows[index];
+    if (thing === undefined) return;
+    const to = moveTo(event.key, index, rows.length, Math.floor((scroller.current?.clientHeight ?? 400) / rowHeight) - 2);
+    if (to !== null) focusRow(to);
+    else if (event.key === 'Enter' && onOpen !== undefined) onOpen(thing);
+    else if ((event.key === 'x' || event.key === ' ') && selection !== undefined) {
+      selection.onSelect(keyOf(thing), !selection.keys.has(keyOf(thing)));
     } else return;
     event.preventDefault();
   };
-  useEffect(() => {
-    active.current = Math.min(active.current, Math.max(0, rows.length - 1));
-  }, [rows.length]);
 
-  const allSelected = selected !== undefined && rows.length > 0 && rows.every((row) => selected.has(keyOf(row)));
+  const all = selection !== undefined && rows.length > 0 && rows.every((row) => selection.keys.has(keyOf(row)));
   return (
-    <div className="q-table" role="grid" aria-label={label(props.label, rows.length)} aria-rowcount={rows.length + 1} aria-multiselectable={selected === undefined ? undefined : true}>
+    <div className="q-table" role="grid" aria-label={label} aria-rowcount={rows.length + 1} aria-multiselectable={selection === undefined ? undefined : true}>
       <div className="q-table-scroll" ref={scroller} onKeyDown={onKey}>
-        <div className="q-table-head" role="row" style={{ gridTemplateColumns: tracks }}>
-          {selected === undefined ? null : (
+        <div className="q-table-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: tracks, ...least }}>
+          {selection === undefined ? null : (
             <span role="columnheader" className="q-cell">
-              <input type="checkbox" aria-label="Select all" checked={allSelected} onChange={(event) => onSelectAll?.(event.target.checked)} />
+              <input type="checkbox" aria-label="Select all" checked={all} onChange={(event) => selection.onAll(event.target.checked)} />
             </span>
           )}
           {columns.map((column) => {
@@ -95,9 +110,9 @@ export function DataTable<T>(props: Props<T>): ReactElement {
             return (
               <span key={column.id} role="columnheader" aria-sort={direction} className={`q-cell ${column.align === 'right' ? 'q-right' : ''}`}>
                 {column.sortable && onSort !== undefined ? (
-                  <button type="button" className="q-sort" onClick={() => onSort(column.id)}>
+                  <button type="button" className="q-sort" data-sorted={sorted ? '' : undefined} onClick={() => onSort(column.id)}>
                     {column.title}
-                    <span aria-hidden="true">{sorted ? (sort.descending ? ' ↓' : ' ↑') : ''}</span>
+                    <span className="q-sort-mark" aria-hidden="true">{sorted && sort.descending ? '↓' : '↑'}</span>
                   </button>
                 ) : (
                   column.title
@@ -106,12 +121,12 @@ export function DataTable<T>(props: Props<T>): ReactElement {
             );
           })}
         </div>
-        <div className="q-table-body" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
-          {virtual.getVirtualItems().map((item) => {
+        <div className="q-table-body" role="rowgroup" style={{ height: virtual.getTotalSize(), ...least }}>
+          {items.map((item) => {
             const row = rows[item.index];
             if (row === undefined) return null;
             const key = keyOf(row);
-            const chosen = selected?.has(key);
+            const chosen = selection?.keys.has(key);
             return (
               <div
                 key={item.key}
@@ -120,14 +135,15 @@ export function DataTable<T>(props: Props<T>): ReactElement {
                 aria-rowindex={item.index + 2}
                 aria-selected={chosen}
                 aria-label={nameOf(row)}
-                tabIndex={0}
+                tabIndex={item.index === entry ? 0 : -1}
                 className="q-row"
                 style={{ gridTemplateColumns: tracks, height: rowHeight, transform: `translateY(${item.start}px)` }}
+                onFocus={() => setFocused(item.index)}
                 onDoubleClick={() => onOpen?.(row)}
               >
-                {selected === undefined ? null : (
+                {selection === undefined ? null : (
                   <span role="gridcell" className="q-cell">
-                    <input type="checkbox" tabIndex={-1} aria-label={`Select ${nameOf(row)}`} checked={chosen ?? false} onChange={(event) => onSelect?.(key, event.target.checked)} />
+                    <input type="checkbox" tabIndex={-1} aria-label={`Select ${nameOf(row)}`} checked={chosen ?? false} onChange={(event) => selection.onSelect(key, event.target.checked)} />
                   </span>
                 )}
                 {columns.map((column) => (
@@ -142,8 +158,4 @@ export function DataTable<T>(props: Props<T>): ReactElement {
       </div>
     </div>
   );
-}
-
-function label(what: string, count: number): string {
-  return `${what}, ${count}`;
 }

@@ -7,9 +7,12 @@ import { asCurl } from '@/api/call';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { copy } from '@/ui/CopyText';
+import { Icon } from '@/ui/icons';
 import { note } from '@/ui/toasts';
 
 const DeleteVmDialog = lazy(() => import('../delete/DeleteVmDialog'));
+
+const HARSH = 'The guest is not asked: what it has not written is lost.';
 
 interface Props {
   readonly vm: VirtualMachine;
@@ -17,6 +20,8 @@ interface Props {
   readonly onDeleted?: () => void;
   /** On the button that opens it; three dots otherwise. */
   readonly word?: ReactNode;
+  /** It is made because it was asked for. */
+  readonly startsOpen?: boolean;
 }
 
 function copyCurl(verb: Verb, vm: VirtualMachine): void {
@@ -25,8 +30,8 @@ function copyCurl(verb: Verb, vm: VirtualMachine): void {
   );
 }
 
-export function VerbMenu({ vm, onRun, onDeleted, word = '⋯' }: Props): ReactElement {
-  const [open, setOpen] = useState(false);
+export function VerbMenu({ vm, onRun, onDeleted, word = <Icon name="more" />, startsOpen = false }: Props): ReactElement {
+  const [open, setOpen] = useState(startsOpen);
   const [deleting, setDeleting] = useState(false);
   const mayDelete = allowance(vm, 'delete').allowed || allowance(vm, 'force_delete').allowed;
   return (
@@ -46,7 +51,7 @@ export function VerbMenu({ vm, onRun, onDeleted, word = '⋯' }: Props): ReactEl
           {VERBS.map((verb) => {
             const { allowed, reason } = allowance(vm, verb.verb);
             return (
-              <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? undefined : reason} onClick={() => onRun(verb, vm.id)}>
+              <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? (verb.harsh ? HARSH : undefined) : reason} onClick={() => onRun(verb, vm.id)}>
                 {verb.word}
               </DropdownItem>
             );

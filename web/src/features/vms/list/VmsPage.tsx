@@ -1,39 +1,117 @@
-import type { ReactElement } from 'react';
+// The list of VMs.
+
+import { useCallback, useMemo, useRef, useState, useSyncExternalStore, type ReactElement } from 'react';
 import { Link, useNavigate } from 'react-router';
-import { useVms } from '@/api/hooks';
+import { useVms, useVmsKnown } from '@/api/hooks';
+import { usage } from '@/api/stores';
+import type { Verb } from '@/api/verbs';
 import { Page } from '@/app/Page';
 import { paths } from '@/app/paths';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
-import { DataTable, type Column } from '@/ui/DataTable';
-import { StateBadge } from '@/ui/StateBadge';
-import { vmState } from '../vm_state';
+import { DataTable } from '@/ui/DataTable';
+import { EmptyState } from '@/ui/EmptyState';
+import { useKeys } from '@/ui/keys';
+import { useNarrow } from '@/ui/time';
+import { VirtualList } from '@/ui/VirtualList';
+import { arrange, countAll, sortsByUsage } from './arrange';
+import { BulkBar } from './BulkBar';
+import { columnsOf } from './columns';
+import './list.css';
+import { NoVms } from './NoVms';
+import { Toolbar } from './Toolbar';
+import { toggled, type ColumnId } from './url_state';
+import { useListState } from './useListState';
+import { useResults } from './useResults';
+import { VmCard } from './VmCard';
 
-const COLUMNS: readonly Column<VirtualMachine>[] = [
-  {
-    id: 'state',
-    title: 'State',
-    width: '10rem',
-    cell: (vm) => {
-      const { tone, word, why } = vmState(vm);
-      return <StateBadge tone={tone} word={word} title={why} />;
-    },
-  },
-  { id: 'name', title: 'Name', width: 'minmax(12rem, 1fr)', cell: (vm) => <Link to={paths.vm(vm.id)}>{vm.name}</Link> },
-];
+const still = (): (() => void) => () => undefined;
 
-export default function VmsPage(): ReactElement {
+export default function VmsPage(): ReactElement | null {
   const vms = useVms();
+  const known = useVmsKnown();
   const navigate = useNavigate();
+  const narrow = useNarrow();
+  const search = useRef<HTMLInputElement>(null);
+  const { state, change } = useListState();
+  const { results, run, clear } = useResults();
+  const [selectedIds, setSelected] = useState<ReadonlySet<string>>(new Set());
+  // The order follows what is measured only while it is ordered by it.
+  const measured = useSyncExternalStore(sortsByUsage(state) ? usage.subscribe : still, usage.version);
+
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- `measured` stands for what `usage.get` reads
+  const rows = useMemo(() => arrange(vms, state, usage.get), [vms, state, measured]);
+  const counts = useMemo(() => countAll(vms), [vms]);
+  const selected = useMemo(() => vms.filter((vm) => selectedIds.has(vm.id)), [vms, selectedIds]);
+
+  const onRun = useCallback((verb: Verb, vm: VirtualMachine) => run(verb, [vm]), [run]);
+  const { labels } = state;
+  const onLabel = useCallback((label: string) => change({ labels: toggled(labels, label) }), [change, labels]);
+  const columns = useMemo(() => columnsOf(state.columns, { results, onRun, onLabel }), [state.columns, results, onRun, onLabel]);
+
+  useKeys({
+    '/': (event) => { event.preventDefault(); search.current?.focus(); },
+    n: () => void navigate(paths.newVm()),
+    j: () => document.querySelector<HTMLElement>('.q-row[tabindex="0"]')?.focus(),
+    Escape: () => setSelected(new Set()),
+  });
+
+  if (!known && vms.length === 0) return null;
+  const newVm = <Link to={paths.newVm()} className="q-button q-primary">New VM</Link>;
+  if (vms.length === 0) return <Page title="VMs" actions={newVm}><NoVms /></Page>;
+  const count = rows.length === vms.length ? `${vms.length}` : `${rows.length} of ${vms.length}`;
   return (
-    <Page title="VMs" fills>
-      <DataTable
-        label="VMs"
-        columns={COLUMNS}
-        rows={vms}
-        keyOf={(vm) => vm.id}
-        nameOf={(vm) => vm.name}
-        onOpen={(vm) => void navigate(paths.vm(vm.id))}
-      />
+    <Page title="VMs" aside={<span className="q-num q-dim" role="status">{count}</span>} actions={newVm} fills>
+      {selected.length > 0 ? (
+        <BulkBar selected={selected} onRun={run} onClear={() => setSelected(new Set())} />
+      ) : (
+        <Toolbar state={state} change={change} counts={counts} narrow={narrow} search={search} />
+      )}
+      {results.size > 0 ? (
+        <p className="q-results-head">
+          <span className="q-dim">{summary([...results.values()].map((one) => one.kind))}</span>
+          <button type="button" className="q-link" onClick={clear}>Put results away</button>
+        </p>
+      ) : null}
+      {rows.length === 0 ? (
+        <EmptyState title="No VM fits">
+          <p>
+            {vms.length} are here. <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>Show all</button>
+          </p>
+        </EmptyState>
+      ) : narrow ? (
+        <VirtualList
+          label="VMs"
+          items={rows}
+          keyOf={(vm) => vm.id}
+          height={132}
+          draw={(vm) => <VmCard vm={vm} result={results.get(vm.id)} onRun={onRun} onLabel={onLabel} />}
+        />
+      ) : (
+        <DataTable
+          label="VMs"
+          columns={columns}
+          rows={rows}
+          keyOf={(vm) => vm.id}
+          nameOf={(vm) => vm.name}
+          rowHeight={38}
+          sort={{ column: state.sort, descending: state.descending }}
+          onSort={(column) => change({ sort: column as ColumnId, descending: state.sort === column && !state.descending })}
+          onOpen={(vm) => void navigate(paths.vm(vm.id))}
+          selection={{
+            keys: selectedIds,
+            onSelect: (id, on) => setSelected((now) => { const next = new Set(now); if (on) next.add(id); else next.delete(id); return next; }),
+            onAll: (on) => setSelected(new Set(on ? rows.map((vm) => vm.id) : [])),
+          }}
+        />
+      )}
     </Page>
   );
+}
+
+function summary(kinds: readonly string[]): string {
+  const of = (kind: string, word: string): string[] => {
+    const count = kinds.filter((one) => one === kind).length;
+    return count === 0 ? [] : [`${count} ${word}`];
+  };
+  return [...of('waiting', 'asked'), ...of('done', 'done'), ...of('failed', 'failed'), ...of('denied', 'not asked')].join(', ');
 }

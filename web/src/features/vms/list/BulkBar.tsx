@@ -1,0 +1,62 @@
+// Verbs for the rows that are selected: how many of them may, and what it costs where it does.
+
+import { useState, type ReactElement } from 'react';
+import { allowance, VERBS, type Verb } from '@/api/verbs';
+import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+
+interface Props {
+  readonly selected: readonly VirtualMachine[];
+  readonly onRun: (verb: Verb, vms: readonly VirtualMachine[]) => void;
+  readonly onClear: () => void;
+}
+
+const counted = (count: number): string => (count === 1 ? '1 VM' : `${count} VMs`);
+
+export function BulkBar({ selected, onRun, onClear }: Props): ReactElement {
+  const [asking, setAsking] = useState<Verb | null>(null);
+  const may = (verb: Verb): number => selected.filter((vm) => allowance(vm, verb.verb).allowed).length;
+  if (asking !== null) {
+    const count = may(asking);
+    return (
+      <div className="q-bulk" role="group" aria-label={`${asking.word}: confirm`}>
+        <strong>{asking.word}: {counted(count)}.</strong>
+        <span>The guests are not asked: what they have not written is lost.</span>
+        <button type="button" autoFocus className="q-button q-danger" onClick={() => { onRun(asking, selected); setAsking(null); }}>
+          {asking.word} ({count})
+        </button>
+        <button type="button" className="q-button" onClick={() => setAsking(null)}>Keep them running</button>
+      </div>
+    );
+  }
+  return (
+    <div className="q-bulk" role="group" aria-label="Verbs for what is selected">
+      <strong className="q-num">{counted(selected.length)}</strong>
+      {VERBS.map((verb) => {
+        const count = may(verb);
+        const reason = count > 0 ? undefined : (selected[0] === undefined ? '' : allowance(selected[0], verb.verb).reason);
+        // What none of them could be asked for is rare and only takes room.
+        if (count === 0 && (verb.verb === 'adopt' || verb.verb === 'redefine')) return null;
+        return (
+          <button
+            key={verb.verb}
+            type="button"
+            className="q-button"
+            aria-disabled={count === 0}
+            title={reason}
+            aria-label={`${verb.word}: ${count} of ${counted(selected.length)} may`}
+            onClick={() => {
+              if (count === 0) return;
+              if (verb.harsh) setAsking(verb);
+              else onRun(verb, selected);
+            }}
+          >
+            {verb.word}
+            {count === selected.length || count === 0 ? null : <span className="q-num q-dim">{count}</span>}
+          </button>
+        );
+      })}
+      <span className="q-grow" />
+      <button type="button" className="q-link" onClick={onClear}>Clear selection</button>
+    </div>
+  );
+}

@@ -1,0 +1,98 @@
+// Search and filters of the list.
+
+import type { ReactElement, RefObject } from 'react';
+import { CheckMenu } from '@/ui/CheckMenu';
+import { KeyHint } from '@/ui/KeyHint';
+import { StateBadge } from '@/ui/StateBadge';
+import type { Counts } from './arrange';
+import { COLUMN_WORDS } from './columns';
+import { COLUMN_IDS, DEFAULT_STATE, isFiltered, STATE_FILTERS, toggled, type ListState, type StateFilter } from './url_state';
+
+const STATE_WORDS: Record<StateFilter, string> = {
+  running: 'Running',
+  stopped: 'Stopped',
+  paused: 'Paused or suspended',
+  moving: 'In transition',
+  wrong: 'Needs attention',
+};
+
+/** The project that everything is in unless told otherwise. */
+const DEFAULT_PROJECT = '00000000-0000-0000-0000-000000000001';
+
+interface Props {
+  readonly state: ListState;
+  readonly change: (part: Partial<ListState>) => void;
+  readonly counts: Counts;
+  readonly narrow: boolean;
+  readonly search: RefObject<HTMLInputElement | null>;
+}
+
+export function Toolbar({ state, change, counts, narrow, search }: Props): ReactElement {
+  return (
+    <div className="q-toolbar">
+      <span className="q-search">
+        <input
+          ref={search}
+          className="q-input"
+          type="search"
+          placeholder="Name, address, label"
+          aria-label="Search VMs"
+          value={state.query}
+          spellCheck={false}
+          onChange={(event) => change({ query: event.target.value })}
+          onKeyDown={(event) => { if (event.key === 'Escape') event.currentTarget.blur(); }}
+        />
+        {state.query === '' && !narrow ? <KeyHint keys="/" /> : null}
+      </span>
+      <CheckMenu
+        word="State"
+        options={STATE_FILTERS.map((id) => ({
+          id,
+          text: STATE_WORDS[id],
+          word: <StateBadge tone={id} word={STATE_WORDS[id]} />,
+          count: counts.tones.get(id) ?? 0,
+          on: state.states.includes(id),
+        }))}
+        onToggle={(id) => change({ states: toggled(state.states, id as StateFilter) })}
+      />
+      {counts.labels.length === 0 && state.labels.length === 0 ? null : (
+        <CheckMenu
+          word="Label"
+          options={counts.labels.map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id}</span>, count, on: state.labels.includes(id) }))}
+          onToggle={(id) => change({ labels: toggled(state.labels, id) })}
+        />
+      )}
+      {counts.projects.length < 2 && state.project === '' ? null : (
+        <CheckMenu
+          word="Project"
+          options={counts.projects.map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id === DEFAULT_PROJECT ? 'default' : id}</span>, count, on: state.project === id }))}
+          onToggle={(id) => change({ project: state.project === id ? '' : id })}
+        />
+      )}
+      {isFiltered(state) ? (
+        <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>
+          Clear
+        </button>
+      ) : null}
+      <span className="q-grow" />
+      {narrow ? null : (
+        <CheckMenu
+          word="Columns"
+          icon="columns"
+          align="end"
+          options={COLUMN_IDS.map((id) => ({ id, text: COLUMN_WORDS[id], word: COLUMN_WORDS[id], on: state.columns.includes(id), fixed: id === 'name' }))}
+          onToggle={(id) => change({ columns: COLUMN_IDS.filter((one) => toggled(state.columns, id as (typeof COLUMN_IDS)[number]).includes(one)) })}
+        />
+      )}
+      {narrow ? (
+        <select className="q-button" aria-label="Sort by" value={`${state.descending ? '-' : ''}${state.sort}`} onChange={(event) => change({ sort: event.target.value.replace('-', '') as ListState['sort'], descending: event.target.value.startsWith('-') })}>
+          <option value={DEFAULT_STATE.sort}>By name</option>
+          <option value="state">By state</option>
+          <option value="-cpu">Busiest first</option>
+          <option value="-memory">Most memory first</option>
+          <option value="-since">Changed last first</option>
+        </select>
+      ) : null}
+    </div>
+  );
+}
