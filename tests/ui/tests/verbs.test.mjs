@@ -75,7 +75,7 @@ onPage("a verb that is refused tells the server's sentence", async ({ page, serv
   await item(await menuOf(page, STOPPED), "Start").click();
   await page.getByText(sentence).first().waitFor();
   assert.equal((await server.vm(STOPPED)).status.state, "STOPPED");
-}, );
+});
 
 onPage("a deletion names what goes, asks for the name, and takes it away", async ({ page, server }) => {
   await server.ask("VMService/CreateVM", { name: "short-lived", spec: { cpu: { cores: 1 }, memory: { sizeMib: "256" } } });
