@@ -8,8 +8,11 @@ const BUILT: &str = "web/dist";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // An unoptimised program reads the page when it is asked for it, and need not be made again.
+    let reads_later = std::env::var("PROFILE").is_ok_and(|profile| profile == "debug");
     // A directory that is not there would count as changed in every build.
-    if Path::new(BUILT).is_dir() || std::fs::create_dir_all(BUILT).is_ok() {
+    let is_there = Path::new(BUILT).is_dir() || std::fs::create_dir_all(BUILT).is_ok();
+    if is_there && !reads_later {
         println!("cargo:rerun-if-changed={BUILT}");
     }
 }

@@ -153,6 +153,40 @@ need_rust() {
     fi
 }
 
+need_node() {
+    local remedy="install Node.js 20.19 or newer from https://nodejs.org."
+    if ! have node || ! have npm; then fail "Node.js with npm is not installed, or not on PATH." "$remedy"; fi
+    node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1);' ||
+        fail "Node.js $(node --version) is too old for the page's build." "$remedy"
+}
+
+# install_npm DIR: its pinned packages, where they are not there. npm leaves a
+# file behind after each installation: newer than the lock file means up to date.
+install_npm() {
+    need_node
+    if [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then return 0; fi
+    (cd "$1" && npm ci --no-progress --no-audit --no-fund --loglevel=error)
+    touch "$1/node_modules/.package-lock.json"
+}
+
+# page_is_built ROOT: is web/dist newer than all that it is made from? The stamp
+# is written after the whole build, so that one cut short does not count.
+page_is_built() {
+    local stamp=$1/web/node_modules/.page-built newer
+    if [ ! -e "$stamp" ] || [ ! -e "$1/web/dist/index.html" ]; then return 1; fi
+    newer=$(find "$1/web" "$1/proto" \( -name node_modules -o -name dist -o -path "$1/web/src/gen" \) -prune \
+        -o -type f -newer "$stamp" -print -quit)
+    [ -z "$newer" ]
+}
+
+# build_page ROOT: the page that the program embeds.
+build_page() {
+    install_npm "$1/web"
+    (cd "$1/web" && npm run build)
+    touch "$1/web/node_modules/.page-built"
+}
+
 # have_systemd: is PID 1 systemd?
 have_systemd() { [ -d /run/systemd/system ]; }
 

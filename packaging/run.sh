@@ -19,8 +19,8 @@ usage() {
     cat <<H
 Usage: packaging/run.sh [--demo | --stop] [--kvm] [-- FLAG...]
 
-Without options: installs what is missing from Debian, builds the program, makes
-the system user "$SERVICE_USER", brings libvirt up where nothing has, and serves
+Without options: installs what is missing from Debian, builds the page and the
+program, makes the system user "$SERVICE_USER", brings libvirt up where nothing has, and serves
 on http://localhost:8080 as that user until Ctrl-C. Guests run on after that.
 
   --demo   no libvirt daemon, no root beyond installing the build's libraries,
@@ -50,11 +50,14 @@ install_packages() {
     need_packages pkg-config libvirt-dev "$@"
 }
 
+# Before the program, which takes it in.
 build_web_ui() {
-    if [ ! -e "$ROOT/web/package.json" ]; then return 0; fi
-    step "The web UI" "Node.js 18 or newer with npm is needed, and access to the npm registry."
-    have npm || fail "npm is not installed, or not on PATH." "install Node.js 18 or newer from https://nodejs.org."
-    (cd "$ROOT/web" && npm ci --no-audit --no-fund && npm run build)
+    step "The page" "Node.js 20.19 or newer with npm is needed, and access to the npm registry; the first error above tells."
+    if page_is_built "$ROOT"; then
+        say "it is built, and nothing that it is made from has changed since"
+    else
+        build_page "$ROOT"
+    fi
 }
 
 build_program() {
@@ -65,7 +68,9 @@ build_program() {
     *) fail "QKVM_PROFILE is \"$profile\"; it can be release or debug." "unset it, or set one of the two." ;;
     esac
     need_rust
-    local -a flags=(--locked --bin quantixkvm)
+    # An unoptimised program would read the page from the source tree, which is
+    # often closed to the user that it runs as.
+    local -a flags=(--locked --bin quantixkvm --features embedded-page)
     if [ "$profile" = release ]; then flags+=(--release); fi
     (cd "$ROOT" && cargo build "${flags[@]}")
     BUILT=${CARGO_TARGET_DIR:-$ROOT/target}/$profile/quantixkvm
@@ -175,7 +180,8 @@ announce() {
         if [ "$previous" = --listen ]; then address="http://$flag"; fi
         previous=$flag
     done
-    say "$address; for instance:"
+    say "The page: $address"
+    say "The API, for instance:"
     say "curl -X POST $address/Quantixkvm.compute.v1.VMService/ListVMs -H 'Content-Type: application/json' -d '{}'"
 }
 

@@ -10,7 +10,7 @@ SELF=$HERE/run.sh
 . "$ROOT/packaging/lib.sh"
 extend_path
 
-TIERS=(lint unit driver clients testbed qemu faults packaging bench)
+TIERS=(lint unit driver clients web ui testbed qemu faults packaging bench)
 
 usage() {
     cat <<'H'
@@ -22,6 +22,9 @@ Usage: tests/run.sh [TIER...|all] [--long] [--help]
   driver     the whole program on libvirt's own test driver, and its other
              subcommands
   clients    generated clients of every protocol against the demo
+  web        the page by itself: types, lint, its logic, the budget of its size
+  ui         the page in a browser against the whole program, on the test driver
+             and with real guests; screenshots go to target/screenshots/
   testbed    the tests' own guest image and private libvirtd
   qemu       the whole program and real guests on QEMU, emulated
   faults     killed, starved and interrupted: nothing is lost
@@ -53,6 +56,8 @@ tier_exists() {
     qemu) has_rust_test qemu ;;
     faults) has_rust_test faults ;;
     clients) [ -e "$HERE/clients/run.sh" ] ;;
+    web) [ -e "$ROOT/web/package.json" ] ;;
+    ui) [ -e "$HERE/ui/package.json" ] ;;
     bench) [ -e "$HERE/bench/run.sh" ] ;;
     *) return 1 ;;
     esac
@@ -72,7 +77,8 @@ install_packages() {
     local -a packages=("${BUILD_PACKAGES[@]}")
     if wants lint; then packages+=(shellcheck); fi
     if wants clients packaging bench qemu faults; then packages+=(curl ca-certificates); fi
-    if wants testbed qemu faults packaging bench; then packages+=("${HOST_PACKAGES[@]}"); fi
+    if wants testbed qemu faults packaging bench ui; then packages+=("${HOST_PACKAGES[@]}"); fi
+    if wants ui; then packages+=(chromium); fi
     if wants driver; then packages+=(qemu-utils); fi
     step "Packages from Debian" "check the network and /etc/apt/sources.list, and that you are root or may use sudo."
     need_packages "${packages[@]}"
@@ -95,6 +101,17 @@ fetch_promtool() {
 build_guest() {
     step "The guest image" "run tests/testbed/build-guest.sh by hand and read what it says."
     bash "$HERE/testbed/build-guest.sh" "$QKVM_GUEST"
+}
+
+# Before what embeds it is compiled. What does not build fails the tiers that
+# need it, and the others still run.
+build_page_ahead() {
+    step "The page" "npm's first error above tells; Node.js 20.19 or newer is needed."
+    if page_is_built "$ROOT"; then
+        say "it is built, and nothing that it is made from has changed since"
+    else
+        build_page "$ROOT" || warn "the page does not build; the tiers that need it will fail"
+    fi
 }
 
 # Compiles ahead, so that a tier's time is its own. What does not compile fails
@@ -122,8 +139,9 @@ set_up() {
     need_rust
     print_versions
     if wants driver; then fetch_promtool; fi
-    if wants testbed qemu faults packaging bench; then build_guest; fi
-    if wants unit driver clients qemu faults; then build_tests; fi
+    if wants testbed qemu faults packaging bench ui; then build_guest; fi
+    if wants ui packaging bench; then build_page_ahead; fi
+    if wants unit driver clients ui qemu faults; then build_tests; fi
 }
 
 # ------------------------------------------------------------------- tiers --
@@ -137,21 +155,9 @@ check_shell_scripts() {
 
 check_contract() {
     if [ ! -e "$HERE/clients/package.json" ]; then return 0; fi
-    install_clients
+    install_npm "$HERE/clients"
     say "buf lint"
     (cd "$HERE/clients" && npm run --silent lint)
-}
-
-install_clients() {
-    have npm || fail "npm is not installed, or not on PATH." "install Node.js 20 or newer."
-    (
-        cd "$HERE/clients"
-        # npm leaves this file behind; newer than the lock file means up to date.
-        if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
-            npm ci --no-progress --no-audit --no-fund
-            touch node_modules/.package-lock.json
-        fi
-    )
 }
 
 # The advisories come from a repository that not every network reaches; what is
@@ -253,9 +259,29 @@ $(tail -n 20 "$log")" "the whole log is $log"
     fi
 }
 
+tier_web() {
+    build_page "$ROOT"
+    cd "$ROOT/web"
+    say "tsc and eslint"
+    npm run --silent check
+    say "vitest"
+    npm run --silent test
+}
+
+tier_ui() {
+    page_is_built "$ROOT" || build_page "$ROOT"
+    (cd "$ROOT" && cargo build --locked --bin quantixkvm)
+    export QKVM_PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/debug/quantixkvm
+    install_npm "$HERE/ui"
+    (cd "$HERE/ui" && npm run --silent test)
+}
+
 tier_testbed() { bash "$HERE/testbed/check-testbed.sh"; }
 tier_packaging() { bash "$HERE/testbed/check-packaging.sh"; }
-tier_bench() { bash "$HERE/bench/run.sh"; }
+tier_bench() {
+    page_is_built "$ROOT" || build_page "$ROOT"
+    bash "$HERE/bench/run.sh"
+}
 
 # ----------------------------------------------------------------- running --
 

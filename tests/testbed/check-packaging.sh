@@ -132,6 +132,22 @@ expect() {
 
 call() { curl -X POST "$BASE/Quantixkvm.compute.v1.$1" -H 'Content-Type: application/json' -d "$2"; }
 
+# The page is in the program: it is answered at its address and at a deep link,
+# and so is every script and style that it names.
+page_is_there() {
+    local address html asset
+    local -a assets
+    for address in / /vms/new; do
+        html=$(command curl -fsS --max-time 30 "$BASE$address")
+        [[ $html == *'<script type="module"'* ]] || die "no page at $address: $html"
+    done
+    mapfile -t assets < <(grep -oE '(src|href)="/assets/[^"]+' <<<"$html" | cut -d'"' -f2)
+    [ "${#assets[@]}" -ge 2 ] || die "the page names no scripts and styles: $html"
+    for asset in "${assets[@]}"; do
+        command curl -fsS -o /dev/null --max-time 30 "$BASE$asset" || die "the page names $asset, which is not there"
+    done
+}
+
 demo_list_vms() {
     ask request_list_vms
     expect 200 'a.vms.map(v => v.name).sort().join() === "cache-server,db-server-01,dev-workstation,web-server-01"'
@@ -196,6 +212,7 @@ says_how_it_runs() {
 check_demo() {
     check "run.sh --demo comes up" comes_up --demo
     check "not as root" runs_as_service_user
+    check "the page is there" page_is_there
     check "ListVMs lists the demo's four VMs" demo_list_vms
     check "CreateVM creates my-vm" demo_create_vm
     check "StartVM starts the example's VM" demo_start_vm
@@ -247,7 +264,8 @@ inside() {
 
 build_ahead() {
     need_rust
-    local -a flags=(--locked --bin quantixkvm)
+    page_is_built "$ROOT" || build_page "$ROOT"
+    local -a flags=(--locked --bin quantixkvm --features embedded-page)
     if [ "$QKVM_PROFILE" = release ]; then flags+=(--release); fi
     (cd "$ROOT" && cargo build "${flags[@]}")
 }

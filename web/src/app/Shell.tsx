@@ -26,7 +26,7 @@ export function Shell(): ReactElement {
     },
   });
   return (
-    <div className="q-shell" data-stale={connection.kind === 'lost' ? '' : undefined}>
+    <div className="q-shell" data-stale={connection.kind === 'lost' ? '' : undefined} data-connection={connection.kind}>
       <a href="#main" className="q-skip">Skip to the page</a>
       <Masthead onPalette={() => setPalette(true)} onOperations={() => setDrawer((open) => !open)} operationsOpen={drawer} />
       <SideNav />

@@ -1,0 +1,101 @@
+// The program as a test has it: on a port and with a directory of its own, killed and started anew
+// as often as the test likes.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "./wait.mjs";
+
+const ROOT = new URL("../../../", import.meta.url).pathname;
+const PROGRAM = process.env.QKVM_PROGRAM ?? join(ROOT, "target/debug/quantixkvm");
+const LOG_KEPT = 200_000;
+
+/** A port that nothing listens on. */
+async function freePort() {
+  const socket = createServer();
+  await new Promise((resolve) => socket.listen(0, "127.0.0.1", resolve));
+  const { port } = socket.address();
+  await new Promise((resolve) => socket.close(resolve));
+  return port;
+}
+
+export class Server {
+  /** What it has written to its log, of every life. */
+  log = "";
+  #child = null;
+  #arguments;
+
+  constructor(port, flags, directory) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.directory = directory;
+    this.#arguments = ["serve", "--listen", `127.0.0.1:${port}`, ...flags];
+    if (process.getuid() === 0) this.#arguments.push("--allow-root");
+  }
+
+  /** Libvirt's test driver with the demo's VMs and nodes; state in memory. */
+  static async demo() {
+    const server = new Server(await freePort(), ["--demo"], null);
+    await server.launch();
+    return server;
+  }
+
+  /** On this libvirt, with a state file. */
+  static async on(uri, ...flags) {
+    const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
+    const server = new Server(await freePort(), ["--libvirt-uri", uri, "--data-dir", join(directory, "data"), ...flags], directory);
+    await server.launch();
+    return server;
+  }
+
+  async launch() {
+    const child = spawn(PROGRAM, this.#arguments, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    let ended = null;
+    child.on("exit", (code, signal) => (ended = code ?? signal));
+    child.on("error", (error) => (ended = error.message));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (text) => (this.log = (this.log + text).slice(-LOG_KEPT)));
+    }
+    await eventually("the server's answer", async () => {
+      if (ended !== null) return true;
+      return (await fetch(`${this.url}/readyz`)).ok;
+    }, 60_000);
+    assert.equal(ended, null, `the server ended with ${ended}:\n${this.log}`);
+  }
+
+  /** As when the power fails. */
+  async kill(signal = "SIGKILL") {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await gone;
+  }
+
+  async end() {
+    await this.kill();
+    if (this.directory !== null) rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Asks as curl would: `VMService/ListVMs`. */
+  async ask(method, body = {}) {
+    const answer = await fetch(`${this.url}/Quantixkvm.${method.startsWith("Operation") ? "operation" : "compute"}.v1.${method}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const text = await answer.text();
+    assert.equal(answer.status, 200, `${method}: ${text}`);
+    return JSON.parse(text);
+  }
+
+  async vm(name) {
+    const { vms = [] } = await this.ask("VMService/ListVMs", { pageSize: 1000 });
+    const found = vms.find((vm) => vm.name === name);
+    assert.ok(found, `there is no VM ${name}`);
+    return found;
+  }
+}

@@ -1,0 +1,78 @@
+// Every route: it is drawn, in both themes, at a desk and on a telephone; nothing that the policy of
+// the page forbids, nothing that keeps people out. Leaves a photograph of each.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { test } from "node:test";
+import { NARROW, SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
+import { PAGES, RUNNING, idsOf, routedModules } from "../lib/pages.mjs";
+import { Server } from "../lib/server.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const FAILED = /This part of the page failed|This page could not be drawn/;
+
+test("every route has a test", () => {
+  const tested = new Set(PAGES.map((page) => page.module));
+  assert.deepEqual(routedModules().filter((module) => !tested.has(module)), []);
+});
+
+const { onPage } = suite(async () => {
+  const server = await Server.demo();
+  // A past for the pages that tell of it.
+  const { id } = await server.vm(RUNNING);
+  await server.ask("VMService/PauseVM", { id });
+  await server.ask("VMService/ResumeVM", { id });
+  return server;
+});
+
+/** What keeps people out: findings that axe calls serious or worse. */
+async function findings(page) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+}
+
+/** Wider than the window: something sticks out at the side. */
+const sticksOut = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+
+for (const one of PAGES) {
+  for (const theme of ["light", "dark"]) {
+    onPage(`${one.module}, ${theme}`, { theme, size: WIDE }, async ({ page, server }) => {
+      const address = one.address(await idsOf(server));
+      await page.goto(address);
+      if (!one.module.startsWith("console/")) await isLive(page);
+      await one.shows(page).waitFor();
+      await page.evaluate(() => document.fonts.ready);
+      assert.doesNotMatch(await page.locator("body").innerText(), FAILED);
+      await page.screenshot({ path: join(SCREENSHOTS, `${one.name}-${theme}-1440.png`) });
+      assert.deepEqual(await findings(page), [], "axe");
+      assert.equal(await sticksOut(page), false, "it is wider than the window at 1440");
+
+      await page.setViewportSize(NARROW);
+      await one.shows(page).waitFor();
+      await page.screenshot({ path: join(SCREENSHOTS, `${one.name}-${theme}-390.png`) });
+      assert.deepEqual(await findings(page), [], "axe at 390");
+      assert.equal(await sticksOut(page), false, "it is wider than the window at 390");
+    });
+  }
+}
+
+for (const theme of ["light", "dark"]) {
+  onPage(`the drawer of operations and the palette, ${theme}`, { theme }, async ({ page }) => {
+    await page.goto("/vms");
+    await isLive(page);
+    await page.getByRole("banner").getByRole("button", { name: /operations|running/i }).click();
+    await page.getByRole("complementary", { name: "Operations" }).waitFor();
+    await page.screenshot({ path: join(SCREENSHOTS, `drawer-${theme}-1440.png`) });
+    assert.deepEqual(await findings(page), [], "axe");
+    await page.keyboard.press("Control+k");
+    await page.getByRole("dialog").waitFor();
+    await page.screenshot({ path: join(SCREENSHOTS, `palette-${theme}-1440.png`) });
+    assert.deepEqual(await findings(page), [], "axe");
+  });
+}

@@ -1,0 +1,92 @@
+// What can be done to a VM, done from the page: every verb, what is refused and why, what fails and
+// what is kept of it then, and what is gone for good.
+
+import assert from "node:assert/strict";
+import { isLive, suite } from "../lib/browser.mjs";
+import { RUNNING, STOPPED } from "../lib/pages.mjs";
+import { Server } from "../lib/server.mjs";
+import { eventually } from "../lib/wait.mjs";
+
+const { onPage } = suite(() => Server.demo());
+
+/** The row's menu, open. */
+async function menuOf(page, name) {
+  const row = page.getByRole("row", { name });
+  await row.getByRole("button", { name: `Actions of ${name}` }).click();
+  const menu = page.getByRole("menu").first();
+  await menu.waitFor();
+  return menu;
+}
+
+const item = (menu, word) => menu.getByRole("menuitem", { name: new RegExp(`^${word}`) }).first();
+
+const reaches = (server, name, state) =>
+  eventually(`${name} is ${state}`, async () => (await server.vm(name)).status.state === state);
+
+/** Each verb with the state that it leads to, in an order in which each is allowed. */
+const WALK = [
+  ["Pause", "PAUSED", "paused"],
+  ["Resume", "RUNNING", "running"],
+  ["Reboot", "RUNNING", "running"],
+  ["Reset", "RUNNING", "running"],
+  ["Suspend", "SUSPENDED", "suspended"],
+  ["Start", "RUNNING", "running"],
+  ["Stop", "STOPPED", "stopped"],
+  ["Start", "RUNNING", "running"],
+  ["Power off now", "STOPPED", "stopped"],
+];
+
+onPage("every verb from the list, and the row tells what came of it", async ({ page, server }) => {
+  await page.goto("/vms");
+  await isLive(page);
+  const row = page.getByRole("row", { name: RUNNING });
+  for (const [word, state, shown] of WALK) {
+    const answered = page.waitForResponse((answer) => /VMService\/(Start|Stop|Reboot|Pause|Resume|Suspend)VM$/.test(answer.url()));
+    await item(await menuOf(page, RUNNING), word).click();
+    const confirm = page.getByRole("dialog").getByRole("button", { name: word });
+    await Promise.race([answered, confirm.waitFor().then(() => confirm.click())]);
+    assert.equal((await answered).status(), 200, word);
+    await reaches(server, RUNNING, state);
+    await row.getByText(shown, { exact: false }).first().waitFor();
+  }
+});
+
+onPage("a verb that is not allowed says why, and asks nothing", async ({ page, server }) => {
+  await page.goto("/vms");
+  await isLive(page);
+  const { reason } = (await server.vm(STOPPED)).allowedActions.find(({ verb }) => verb === "pause");
+  assert.ok(reason, "the server gives a reason");
+  const pause = item(await menuOf(page, STOPPED), "Pause");
+  assert.equal(await pause.getAttribute("aria-disabled"), "true");
+  await page.getByRole("menu").first().getByText(reason).first().waitFor();
+});
+
+onPage("a verb that is refused tells the server's sentence", async ({ page, server }) => {
+  await page.goto("/vms");
+  await isLive(page);
+  const sentence = 'VM "dev-workstation" is being looked at by a test';
+  await page.route("**/VMService/StartVM", (route) =>
+    route.fulfill({
+      status: 400,
+      headers: { "content-type": "application/json", "x-request-id": "req-of-a-test" },
+      body: JSON.stringify({ code: "failed_precondition", message: sentence }),
+    }),
+  );
+  await item(await menuOf(page, STOPPED), "Start").click();
+  await page.getByText(sentence).first().waitFor();
+  assert.equal((await server.vm(STOPPED)).status.state, "STOPPED");
+});
+
+onPage("a deletion names what goes, asks for the name, and takes it away", async ({ page, server }) => {
+  await server.ask("VMService/CreateVM", { name: "short-lived", spec: { cpu: { cores: 1 }, memory: { sizeMib: "256" } } });
+  await page.goto("/vms");
+  await isLive(page);
+  await item(await menuOf(page, "short-lived"), "Delete").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.waitFor();
+  await dialog.getByRole("textbox").first().fill("short-lived");
+  await dialog.getByRole("button", { name: /Delete/ }).click();
+  await page.getByRole("row", { name: "short-lived" }).waitFor({ state: "detached" });
+  const { vms } = await server.ask("VMService/ListVMs");
+  assert.ok(!vms.some((vm) => vm.name === "short-lived"));
+});
