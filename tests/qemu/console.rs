@@ -97,8 +97,8 @@ async fn the_serial_port_is_shared_resumed_taken_over_and_told_its_end() {
 
     // Much at once reaches a viewer whole and in its order.
     let since = ours.read.len();
-    ours.send(b"stty -echo; seq 1 20000; echo seq-done\n").await;
-    let end = ours.until("seq-done", since, BOOT).await;
+    ours.send(b"stty -echo; seq 1 20000; echo seq-done-$((1+1))\n").await;
+    let end = ours.until("seq-done-2", since, BOOT).await;
     let told = String::from_utf8_lossy(&ours.read[since..end]).into_owned();
     let numbers: Vec<u32> = told.lines().filter_map(|line| line.trim().parse().ok()).collect();
     assert_eq!(numbers, (1..=20000).collect::<Vec<u32>>());
@@ -288,7 +288,7 @@ async fn a_medium_goes_in_and_out_under_a_running_guest() {
     }
     // The guest locks its tray while it has the drive open.
     let since = serial.read.len();
-    serial.send(b"sleep 1000 < /dev/sr0 & echo held-$((1+1))\n").await;
+    serial.send(b"exec 3</dev/sr0; echo held-$((1+1))\n").await;
     serial.until("held-2", since, SOON).await;
     let message = server.refused("EjectISO", json!({ "vmId": id }), "failed_precondition").await;
     assert!(message.contains("tray") && message.contains("force"), "{message}");
