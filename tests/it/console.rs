@@ -101,7 +101,8 @@ async fn a_medium_changes_the_definition_where_nothing_runs() {
     assert_eq!(kinds.iter().filter(|kind| **kind == "vm.iso_ejected").count(), 2, "{kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| **kind == "vm.iso_mounted").count(), 2, "{kinds:?}");
 
-    let message = server.refused("MountISO", json!({ "vmId": id, "isoPath": "/nowhere.iso" }), "invalid_argument").await;
+    let message =
+        server.refused("MountISO", json!({ "vmId": id, "isoPath": "/nowhere.iso" }), "invalid_argument").await;
     assert!(message.starts_with("iso_path: ") && message.contains("does not exist"), "{message}");
     for path in ["", "a.iso", "/a/../b.iso", "/tmp"] {
         server.refused("MountISO", json!({ "vmId": id, "isoPath": path }), "invalid_argument").await;
