@@ -9,6 +9,7 @@ import { Coverage } from "../lib/coverage.mjs";
 import { TRANSPORTS } from "../lib/transports.mjs";
 import { nodeScenarios } from "../scenarios/nodes.mjs";
 import { operationScenarios } from "../scenarios/operations.mjs";
+import { pastScenarios } from "../scenarios/past.mjs";
 import { DEV_WORKSTATION, vmScenarios } from "../scenarios/vms.mjs";
 
 before(async () => {
@@ -32,11 +33,14 @@ for (const { title, slug, open } of TRANSPORTS) {
       vms: createClient(service("VMService"), transport),
       nodes: createClient(service("NodeService"), transport),
       operations: createClient(service("OperationService"), transport),
+      events: createClient(service("EventService"), transport),
+      metrics: createClient(service("MetricService"), transport),
     };
 
     vmScenarios(context);
     nodeScenarios(context);
     operationScenarios(context);
+    pastScenarios(context);
 
     it("left no RPC out", () => {
       assert.deepEqual(coverage.missing(), []);
