@@ -304,11 +304,7 @@ impl wire::VmService for Vms {
         Err(ConnectError::unimplemented("get_screenshot"))
     }
 
-    async fn send_keys(
-        &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::SendKeysRequest>,
-    ) -> ServiceResult<Empty> {
+    async fn send_keys(&self, _: RequestContext, _: ServiceRequest<'_, wire::SendKeysRequest>) -> ServiceResult<Empty> {
         Err(ConnectError::unimplemented("send_keys"))
     }
 
