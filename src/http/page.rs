@@ -259,7 +259,14 @@ mod tests {
             ("/vms/x", &[(header::ACCEPT_ENCODING, "gzip")], "gzip", "(gz)", "text/html; charset=utf-8", ASK_AGAIN),
             ("/", &[], "", "<!doctype html>", "text/html; charset=utf-8", ASK_AGAIN),
             ("/assets/app-1a2b.js", &all, "br", "(b)", "text/javascript; charset=utf-8", FOR_EVER),
-            ("/assets/app-1a2b.js", &[(header::ACCEPT_ENCODING, "gzip")], "", "go()", "text/javascript; charset=utf-8", FOR_EVER),
+            (
+                "/assets/app-1a2b.js",
+                &[(header::ACCEPT_ENCODING, "gzip")],
+                "",
+                "go()",
+                "text/javascript; charset=utf-8",
+                FOR_EVER,
+            ),
             ("/assets/dot-3c4d.png", &all, "", "png", "image/png", FOR_EVER),
         ] {
             let told = ask(path, headers);

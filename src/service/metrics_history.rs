@@ -233,8 +233,13 @@ mod tests {
 
     #[test]
     fn rates_are_between_two_measurements() {
-        let before =
-            VmCounters { cpu_time_ns: 0, vcpus: 2, disk_read_bytes: 1000, network_rx_bytes: 9000, ..Default::default() };
+        let before = VmCounters {
+            cpu_time_ns: 0,
+            vcpus: 2,
+            disk_read_bytes: 1000,
+            network_rx_bytes: 9000,
+            ..Default::default()
+        };
         let now = VmCounters {
             cpu_time_ns: 5_000_000_000,
             memory_used_bytes: 1 << 30,
@@ -247,7 +252,12 @@ mod tests {
         assert!((sample[0] - 25.0).abs() < 0.01, "{sample:?}");
         assert_eq!((sample[1], sample[2], sample[3]), (1_073_741_824.0, 100.0, 0.0));
         assert!(sample[4].is_nan(), "a counter that was begun anew has no rate");
-        for (then, before) in [(at(110), before), (at(10), before), (at(120), before), (at(100), VmCounters { is_silent: true, ..before })] {
+        for (then, before) in [
+            (at(110), before),
+            (at(10), before),
+            (at(120), before),
+            (at(100), VmCounters { is_silent: true, ..before }),
+        ] {
             let sample = of_vm(at(110), &now, Some((then, before)));
             assert!(sample[0].is_nan() && sample[1] > 0.0, "{then}: {sample:?}");
         }

@@ -21,9 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{
-    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition,
-};
+use redb::{Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
 use super::error::StoreError;
 use crate::model::metric::{GRACE, MEASURES, NOTHING, Range, Resolution, Resource, Sample, average};
@@ -58,9 +56,8 @@ impl MetricStore {
     /// # Errors
     /// redb's of memory, which memory does not give.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = catch_unwind(|| {
-            Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path)
-        });
+        let opened =
+            catch_unwind(|| Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path));
         let db = match opened {
             Ok(Ok(db)) => db,
             Ok(Err(DatabaseError::Storage(redb::StorageError::Io(error))))
@@ -224,8 +221,7 @@ fn record(db: &Database, tick: u32, measured: &BTreeMap<Resource, Sample>) -> Re
         ticks.retain_in(tick.saturating_add(ahead).., |_, _| false)?;
         let mut blocks = tx.open_table(BLOCKS)?;
         let mut done = tx.open_table(DONE)?;
-        minutes(&ticks, &mut blocks, &mut done, tick)?
-            && quarters(&mut blocks, &mut done, tick).map(|()| true)?
+        minutes(&ticks, &mut blocks, &mut done, tick)? && quarters(&mut blocks, &mut done, tick).map(|()| true)?
     };
     // What a crash loses is a minute of the past.
     tx.set_durability(if rolled { Durability::Immediate } else { Durability::None })?;
@@ -292,7 +288,8 @@ fn quarters(
         let mut found = Vec::new();
         for entry in blocks.range(begin.as_slice()..end.as_slice())? {
             let (at, value) = entry?;
-            let key: Key = at.value().get(5..).and_then(|key| key.try_into().ok()).ok_or_else(|| bad("blocks", block))?;
+            let key: Key =
+                at.value().get(5..).and_then(|key| key.try_into().ok()).ok_or_else(|| bad("blocks", block))?;
             let mean = average(samples(value.value()).skip(within).take(a_quarter as usize));
             if mean.iter().any(|value| !value.is_nan()) {
                 found.push((key, mean));

@@ -269,7 +269,10 @@ async fn a_wrong_request_ends_its_topic_and_nothing_else() {
     page.ask(1, all_vms()).await;
     page.vms(1).await;
     let wrong = [
-        (Some(Ask::Vms(Box::new(compute::WatchVMsRequest { node_id: "x".to_owned(), ..Default::default() }))), "node_id"),
+        (
+            Some(Ask::Vms(Box::new(compute::WatchVMsRequest { node_id: "x".to_owned(), ..Default::default() }))),
+            "node_id",
+        ),
         (
             Some(Ask::Operations(Box::new(operation::WatchOperationsRequest {
                 resource_id: "x".to_owned(),
@@ -310,9 +313,7 @@ async fn a_wrong_request_ends_its_topic_and_nothing_else() {
     // The first topic heard it all and goes on.
     server.ok("UpdateVM", json!({ "id": DEV, "description": "told" })).await;
     page.until(|topic, told| match told {
-        Told::Vms(update) if topic == 1 => {
-            update.vm.as_option().filter(|vm| vm.description == "told").map(|_| ())
-        }
+        Told::Vms(update) if topic == 1 => update.vm.as_option().filter(|vm| vm.description == "told").map(|_| ()),
         _ => None,
     })
     .await;

@@ -38,10 +38,8 @@ async fn the_first_comes_at_once_and_then_each_measurement() {
     all.until(|update| ids(update).contains(DEV)).await;
     server.ok("StopVM", json!({ "id": DEV, "force": true })).await;
     all.until(|update| !ids(update).contains(DEV)).await;
-    for (body, field) in [
-        (json!({ "vmIds": [WEB, "x"] }), "vm_ids[1]"),
-        (json!({ "intervalSec": 61 }), "interval_sec"),
-    ] {
+    for (body, field) in [(json!({ "vmIds": [WEB, "x"] }), "vm_ids[1]"), (json!({ "intervalSec": 61 }), "interval_sec")]
+    {
         let (_, code, message) = Frames::open(&server, "WatchVMUsage", &body).await.end().await;
         assert_eq!(code, "invalid_argument", "{message}");
         assert!(message.starts_with(field), "{message}");
