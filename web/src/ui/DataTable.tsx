@@ -49,7 +49,7 @@ export function DataTable<T>(props: Props<T>): ReactElement {
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 10,
+    overscan: 6,
     getItemKey: (index) => {
       const row = rows[index];
       return row === undefined ? index : keyOf(row);

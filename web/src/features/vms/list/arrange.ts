@@ -6,13 +6,31 @@ import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { vmState } from '../vm_state';
 import type { ColumnId, ListState, StateFilter } from './url_state';
 
-export interface Facts {
-  readonly tone: StateFilter;
-  /** All that the search looks in, lower case. */
-  readonly text: string;
+/** Worked out when first read: most lists are neither searched nor filtered. */
+class Facts {
+  private labelList: readonly string[] | undefined;
+  private searched: string | undefined;
+  private shownTone: StateFilter | undefined;
   /** Sorts `web-2` before `web-10`. */
   readonly nameKey: string;
-  readonly labels: readonly string[];
+
+  constructor(private readonly vm: VirtualMachine) {
+    this.nameKey = naturalKey(vm.name);
+  }
+
+  get tone(): StateFilter {
+    return (this.shownTone ??= vmState(this.vm).tone);
+  }
+
+  get labels(): readonly string[] {
+    return (this.labelList ??= Object.entries(this.vm.labels).map(([key, value]) => `${key}=${value}`));
+  }
+
+  /** All that the search looks in, lower case. */
+  get text(): string {
+    const { name, id, description, status } = this.vm;
+    return (this.searched ??= [name, id, description, ...this.labels, ...(status?.ipAddresses ?? [])].join('\n').toLowerCase());
+  }
 }
 
 const known = new WeakMap<VirtualMachine, Facts>();
@@ -24,13 +42,7 @@ export function naturalKey(text: string): string {
 export function factsOf(vm: VirtualMachine): Facts {
   let facts = known.get(vm);
   if (facts === undefined) {
-    const labels = Object.entries(vm.labels).map(([key, value]) => `${key}=${value}`);
-    facts = {
-      tone: vmState(vm).tone,
-      text: [vm.name, vm.id, vm.description, ...labels, ...(vm.status?.ipAddresses ?? [])].join('\n').toLowerCase(),
-      nameKey: naturalKey(vm.name),
-      labels,
-    };
+    facts = new Facts(vm);
     known.set(vm, facts);
   }
   return facts;
