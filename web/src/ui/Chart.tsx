@@ -27,15 +27,18 @@ interface Props {
   readonly span?: number | undefined;
   /** Changes with the theme: colours on a canvas do not follow by themselves. */
   readonly theme: string;
+  /** It is of bytes: the lines stand at round ones. */
+  readonly binary?: boolean;
   /** Charts of one name share their cursor. */
   readonly together?: string | undefined;
   /** A moment under the cursor, in words. Absent: the time of day. */
   readonly when?: ((seconds: number) => string) | undefined;
 }
 
+const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export default function Chart({ label, times, series, format, max, height = 132, span, theme, together, when }: Props): ReactElement {
+export default function Chart({ label, times, series, format, max, height = 132, span, theme, binary = false, together, when }: Props): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ format, max, span, when });
@@ -64,6 +67,7 @@ export default function Chart({ label, times, series, format, max, height = 132,
           { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: '11px RedHatText' },
           {
             stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: '11px RedHatText',
+            ...(binary ? { incrs: POWERS } : {}),
             values: (_plot, splits) => splits.map((value) => latest.current.format(value)),
           },
         ],
@@ -90,11 +94,11 @@ export default function Chart({ label, times, series, format, max, height = 132,
       made.destroy();
       plot.current = null;
     };
-  }, [shape, height, theme, together]);
+  }, [shape, height, theme, binary, together]);
 
   useEffect(() => {
     plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
-  }, [times, series, theme, shape, height, together]);
+  }, [times, series, theme, shape, height, binary, together]);
 
   return <div className="q-chart" role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
 }

@@ -47,6 +47,8 @@ function nicFacts(nic: NetworkInterface): string {
   );
 }
 
+const many = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 function Group({ title, children }: { title: string; children: ReactNode }): ReactElement {
   return (
     <section className="q-card q-devices" aria-label={title}>
@@ -60,7 +62,7 @@ function Computer({ vm }: { vm: VirtualMachine }): ReactElement {
   const { spec } = vm;
   const cpu = spec?.cpu;
   const memory = spec?.memory;
-  const topology = cpu === undefined || cpu.sockets + cpu.threadsPerCore === 0 ? '' : `${cpu.sockets || 1} sockets, ${cpu.threadsPerCore || 1} threads a core`;
+  const topology = cpu === undefined || cpu.sockets + cpu.threadsPerCore === 0 ? '' : `${many(cpu.sockets || 1, 'socket')}, ${many(cpu.threadsPerCore || 1, 'thread')} a core`;
   const features = cpu?.features;
   const flags = [
     ...(features?.nestedVirt === true ? ['virtualization'] : []),

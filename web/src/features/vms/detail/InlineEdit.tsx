@@ -52,8 +52,8 @@ export function InlineEdit<D>(props: Props<D>): ReactElement {
         ) : (
           <>
             <span className="q-fact-value">{shown}</span>
-            <ReasonButton variant="link" isInline size="sm" className="q-fact-edit" aria-label={`Edit ${label.toLowerCase()} of ${vm.name}`} reason={allowed ? undefined : reason || 'Not now.'} onClick={() => setEditing(true)}>
-              edit
+            <ReasonButton variant="plain" size="sm" className="q-fact-edit" aria-label={`Edit ${label.toLowerCase()} of ${vm.name}`} reason={allowed ? undefined : reason || 'Not now.'} onClick={() => setEditing(true)}>
+              Edit
             </ReasonButton>
           </>
         )}

@@ -43,6 +43,9 @@ const PANELS: readonly Panel[] = [
   { title: 'Network', series: [['in', '--q-accent', 'rx'], ['out', '--q-moving', 'tx']], format: rate },
 ];
 
+/** Of next to nothing, a full height would be noise. */
+const quiet = (series: readonly Series[] | undefined): boolean => (series ?? []).every(({ values }) => values.every((value) => value === null || value < 900));
+
 function Charts({ vm, columns, span }: { vm: VirtualMachine; columns: Columns; span: number }): ReactElement {
   const theme = useIsDark() ? 'dark' : 'light';
   const given = Number(vm.status?.resourceUsage?.memoryAllocatedBytes ?? 0n) || Number(vm.spec?.memory?.sizeMib ?? 0n) * 1024 ** 2;
@@ -63,7 +66,8 @@ function Charts({ vm, columns, span }: { vm: VirtualMachine; columns: Columns; s
               times={columns.times}
               series={series[index] ?? []}
               format={panel.format}
-              max={panel.title === 'CPU' ? 100 : panel.title === 'Memory' && given > 0 ? given : undefined}
+              max={panel.title === 'CPU' ? 100 : panel.title === 'Memory' && given > 0 ? given : quiet(series[index]) ? 1024 : undefined}
+              binary={panel.title !== 'CPU'}
               height={HEIGHT}
               span={span}
               theme={theme}
@@ -94,6 +98,7 @@ function Live({ vm, asked }: { vm: VirtualMachine; asked: number }): ReactElemen
   return (
     <>
       {runs(vm) ? null : <p className="q-dim">It is off: nothing is measured. What it did lately is drawn, and longer ranges hold more.</p>}
+      {runs(vm) && isEmpty(columns) ? <p className="q-dim">Nothing was measured yet.</p> : null}
       <Charts vm={vm} columns={columns} span={600} />
     </>
   );
