@@ -25,20 +25,35 @@ interface Props {
   readonly height?: number;
   /** Seconds that the width covers, up to the newest. Absent: all. */
   readonly span?: number | undefined;
+  /** Whether it counts bytes: its grid is then of powers of two. */
+  readonly binary?: boolean;
   /** Changes with the theme: colours on a canvas do not follow by themselves. */
   readonly theme: string;
-  /** It is of bytes: the lines stand at round ones. */
-  readonly binary?: boolean;
   /** Charts of one name share their cursor. */
   readonly together?: string | undefined;
   /** A moment under the cursor, in words. Absent: the time of day. */
   readonly when?: ((seconds: number) => string) | undefined;
 }
 
-const POWERS = Array.from({ length: 51 }, (_, power) => 2 ** power);
+const FONT = '11px "Red Hat Text", RedHatText, sans-serif';
+const BINARY = Array.from({ length: 51 }, (_, power) => 2 ** power);
+const two = (value: number): string => value.toString().padStart(2, '0');
+
+function clock(at: number): string {
+  const date = new Date(at * 1000);
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+const HALF_DAY = 43_200;
+
+function day(at: number): string {
+  const date = new Date(at * 1000);
+  return `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export default function Chart({ label, times, series, format, max, height = 132, span, theme, binary = false, together, when }: Props): ReactElement {
+export default function Chart({ label, times, series, format, max, height = 132, span, binary = false, theme, together, when }: Props): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ format, max, span, when });
@@ -64,15 +79,14 @@ export default function Chart({ label, times, series, format, max, height = 132,
           y: { range: (_plot, _from, to) => [0, latest.current.max ?? (to > 0 ? to * 1.1 : 1)] },
         },
         axes: [
-          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: '11px RedHatText' },
+          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: FONT, values: (_plot, splits, _axis, _space, step) => splits.map(step >= HALF_DAY ? day : clock) },
           {
-            stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: '11px RedHatText',
-            ...(binary ? { incrs: POWERS } : {}),
+            stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: FONT, ...(binary ? { incrs: BINARY } : {}),
             values: (_plot, splits) => splits.map((value) => latest.current.format(value)),
           },
         ],
         series: [
-          { value: (_plot, at) => (at === null ? '' : (latest.current.when?.(at) ?? new Date(at * 1000).toLocaleTimeString())) },
+          { value: (_plot, at) => (at === null ? '' : (latest.current.when ?? clock)(at)) },
           ...shape.split('|').map((one): uPlot.Series => {
             const [name = '', hue = ''] = one.split(/ (?=--)/);
             const stroke = hueOf(hue);
@@ -100,5 +114,6 @@ export default function Chart({ label, times, series, format, max, height = 132,
     plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
   }, [times, series, theme, shape, height, binary, together]);
 
-  return <div className="q-chart" role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
+  // An empty one has axes of its own imagination.
+  return <div className="q-chart" hidden={times.length === 0} role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
 }
