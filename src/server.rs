@@ -80,6 +80,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         return Err(ServeError::Root);
     }
     keep_memory_small();
+    allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Each hung call into libvirt holds one; VMs are many.
@@ -202,6 +203,16 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     drop(demo);
     tracing::info!("stopped; guests run on");
     served.map_err(other)
+}
+
+/// A console is a socket and another to its guest; a thousand of each are more than a process may
+/// have open unless it asks.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum }) {
+        tracing::warn!(%error, current = ?now.current, "the number of open files stays as it is");
+    }
 }
 
 /// At the first start of all: libvirt's UUID of this host, if it can be had soon.

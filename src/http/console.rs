@@ -65,7 +65,11 @@ pub(super) fn routes(consoles: Arc<ConsoleService>) -> Router {
         .with_state(consoles)
 }
 
-async fn vnc(State(consoles): State<Arc<ConsoleService>>, Path(vm): Path<String>, upgrade: WebSocketUpgrade) -> Response {
+async fn vnc(
+    State(consoles): State<Arc<ConsoleService>>,
+    Path(vm): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     match admit(&consoles, &vm, &upgrade, |wanted| matches!(wanted, Wanted::Vnc)) {
         Ok(admitted) => upgraded(&consoles, upgrade, admitted, None),
         Err(refusal) => refusal,

@@ -79,9 +79,7 @@ pub async fn serve(
             let listener = listener.tap_io(|socket| {
                 let _ = socket.set_nodelay(true);
             });
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move { ended.cancelled().await })
-                .await
+            axum::serve(listener, router).with_graceful_shutdown(async move { ended.cancelled().await }).await
         }
     });
     let all = futures::future::try_join_all(servers);

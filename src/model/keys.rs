@@ -163,12 +163,9 @@ mod tests {
             assert!(codes.insert(code), "{name} presses another's key");
         }
         // Those by which an administrator notices a wrong table at once.
-        assert_eq!(["ctrl", "alt", "delete", "f12", "z"].map(|name| super::code(name)), [
-            Some(29),
-            Some(56),
-            Some(111),
-            Some(88),
-            Some(44)
-        ]);
+        assert_eq!(
+            ["ctrl", "alt", "delete", "f12", "z"].map(|name| super::code(name)),
+            [Some(29), Some(56), Some(111), Some(88), Some(44)]
+        );
     }
 }

@@ -28,9 +28,7 @@ pub(super) fn wanted(sent: &wire::GetConsoleRequest) -> Result<(VmId, Wanted), S
     let display = reader.known("type", sent.r#type);
     let kind = reader.known("kind", sent.kind);
     let wanted = match kind {
-        Kind::KIND_SERIAL => {
-            Wanted::Serial(if sent.take_over { SerialHold::TakeOver } else { SerialHold::IfFree })
-        }
+        Kind::KIND_SERIAL => Wanted::Serial(if sent.take_over { SerialHold::TakeOver } else { SerialHold::IfFree }),
         Kind::KIND_VNC | Kind::KIND_UNSPECIFIED => {
             if sent.take_over {
                 reader.wrong("take_over", "is for serial ports; a display takes any number of viewers");

@@ -107,11 +107,9 @@ pub fn starts(operation: &Operation) -> bool {
         Verb::Start | Verb::Resume => true,
         Verb::Create => match &operation.intent {
             Intent::Create(intent) => intent.start_after,
-            Intent::Plain
-            | Intent::Delete(_)
-            | Intent::Redefine
-            | Intent::Update { .. }
-            | Intent::Media { .. } => false,
+            Intent::Plain | Intent::Delete(_) | Intent::Redefine | Intent::Update { .. } | Intent::Media { .. } => {
+                false
+            }
         },
         Verb::Stop
         | Verb::ForceStop

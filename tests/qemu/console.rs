@@ -97,8 +97,8 @@ async fn the_serial_port_is_shared_resumed_taken_over_and_told_its_end() {
 
     // Much at once reaches a viewer whole and in its order.
     let since = ours.read.len();
-    ours.send(b"stty -echo; seq 1 20000; echo seq-done\n").await;
-    let end = ours.until("seq-done", since, BOOT).await;
+    ours.send(b"stty -echo; seq 1 20000; echo seq-done-$((1+1))\n").await;
+    let end = ours.until("seq-done-2", since, BOOT).await;
     let told = String::from_utf8_lossy(&ours.read[since..end]).into_owned();
     let numbers: Vec<u32> = told.lines().filter_map(|line| line.trim().parse().ok()).collect();
     assert_eq!(numbers, (1..=20000).collect::<Vec<u32>>());
@@ -106,11 +106,8 @@ async fn the_serial_port_is_shared_resumed_taken_over_and_told_its_end() {
     // The end of the VM is told within a second, and after it nothing is opened.
     let mut screen = ws::console(&server, &id, "KIND_VNC", "").await;
     handshake(&mut screen).await;
-    let (stopped, serial, screen) = tokio::join!(
-        server.ok("StopVM", json!({ "id": id, "force": true })),
-        ended(&mut ours),
-        ended(&mut screen)
-    );
+    let (stopped, serial, screen) =
+        tokio::join!(server.ok("StopVM", json!({ "id": id, "force": true })), ended(&mut ours), ended(&mut screen));
     assert_eq!(state_of(&stopped), "STOPPED");
     for (code, reason, at) in [&serial, &screen] {
         assert!(*code == 4001 && reason.contains("\"talks\" is STOPPED"), "{code} {reason}");
@@ -151,6 +148,20 @@ async fn a_screen_is_shown_photographed_and_typed_on_and_the_end_of_the_server_i
     let mut beside = ws::console(&server, &id, "KIND_VNC", "").await;
     assert_eq!(handshake(&mut beside).await, size);
 
+    // Another page uses no ticket up; a ticket is for one console, once.
+    let (path, ticket) = ws::ticket(&server, &id, "KIND_VNC").await;
+    let status = async |path: &str, ticket: &str, headers: &[(&'static str, &str)]| {
+        ws::open(&server, path, ticket, headers).await.map(drop)
+    };
+    assert_eq!(status(&path, &ticket, &[("origin", "http://evil.example")]).await, Err(403));
+    let own = server.url.clone();
+    assert_eq!(status(&path, &ticket, &[("origin", &own)]).await, Ok(()));
+    assert_eq!(status(&path, &ticket, &[]).await, Err(401), "used twice");
+    let (path, ticket) = ws::ticket(&server, &id, "KIND_VNC").await;
+    assert_eq!(status(&format!("/consoles/{id}/serial"), &ticket, &[]).await, Err(401), "another console");
+    assert_eq!(status(&path, &ticket, &[]).await, Err(401), "after it was tried elsewhere");
+    assert!(!server.log().contains(&ticket), "a ticket is in the log");
+
     let shot = server.ok("GetScreenshot", json!({ "vmId": id })).await;
     assert_eq!(shot["mimeType"], "image/png");
     let image = shot["image"].as_str().expect("an image").to_owned();
@@ -163,7 +174,9 @@ async fn a_screen_is_shown_photographed_and_typed_on_and_the_end_of_the_server_i
     }
     // A key is let go of after the call: the next word waits until the shell is there.
     let since = serial.read.len();
-    serial.send(b"until ps | grep -v grep | grep -q -- '-sh\\|ash\\|/bin/sh'; do sleep 0.1; done; echo shell-$((1+1))\n").await;
+    serial
+        .send(b"until ps | grep -v grep | grep -q -- '-sh\\|ash\\|/bin/sh'; do sleep 0.1; done; echo shell-$((1+1))\n")
+        .await;
     serial.until("shell-2", since, SOON).await;
     for keys in [["shift", "k"], ["shift", "v"]] {
         server.ok("SendKeys", json!({ "vmId": id, "keys": keys, "holdMs": 20 })).await;
@@ -214,8 +227,7 @@ async fn a_display_of_another_client_on_tcp_and_a_vm_without_consoles() {
     let mut screen = ws::console(&server, &tcp, "KIND_VNC", "").await;
     handshake(&mut screen).await;
     for kind in ["KIND_VNC", "KIND_SERIAL"] {
-        let message =
-            server.refused("GetConsole", json!({ "vmId": bare, "kind": kind }), "failed_precondition").await;
+        let message = server.refused("GetConsole", json!({ "vmId": bare, "kind": kind }), "failed_precondition").await;
         assert!(message.contains("\"bare\" has no"), "{message}");
     }
     let message = server.refused("GetScreenshot", json!({ "vmId": bare }), "failed_precondition").await;
@@ -225,13 +237,10 @@ async fn a_display_of_another_client_on_tcp_and_a_vm_without_consoles() {
     let qemu = bed.qemu(&tcp);
     signal(qemu, rustix::process::Signal::STOP);
     let begun = Instant::now();
-    let (hung, other) = tokio::join!(
-        server.call("GetScreenshot", json!({ "vmId": tcp })),
-        async {
-            server.ok("PauseVM", json!({ "id": bare })).await;
-            begun.elapsed()
-        }
-    );
+    let (hung, other) = tokio::join!(server.call("GetScreenshot", json!({ "vmId": tcp })), async {
+        server.ok("PauseVM", json!({ "id": bare })).await;
+        begun.elapsed()
+    });
     assert_eq!(hung.code(), "deadline_exceeded", "{}", hung.body);
     assert!(other < Duration::from_secs(5), "another VM waited {other:?}");
     signal(qemu, rustix::process::Signal::CONT);
@@ -284,11 +293,13 @@ async fn a_medium_goes_in_and_out_under_a_running_guest() {
         let end = serial.until("read-2", since, SOON).await;
         let told = String::from_utf8_lossy(&serial.read[since..end]).into_owned();
         assert!(told.contains(word), "the guest does not find {word}:\n{told}");
-        assert!(bed.virsh(&["dumpxml", &id]).contains(path) && bed.virsh(&["dumpxml", "--inactive", &id]).contains(path));
+        assert!(
+            bed.virsh(&["dumpxml", &id]).contains(path) && bed.virsh(&["dumpxml", "--inactive", &id]).contains(path)
+        );
     }
     // The guest locks its tray while it has the drive open.
     let since = serial.read.len();
-    serial.send(b"sleep 1000 < /dev/sr0 & echo held-$((1+1))\n").await;
+    serial.send(b"exec 3</dev/sr0; echo held-$((1+1))\n").await;
     serial.until("held-2", since, SOON).await;
     let message = server.refused("EjectISO", json!({ "vmId": id }), "failed_precondition").await;
     assert!(message.contains("tray") && message.contains("force"), "{message}");

@@ -99,7 +99,12 @@ impl Socket {
         let deadline = Instant::now() + within;
         while self.read.len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(self.next(left).await.is_some(), "closed at {} bytes of {count}: {:?}", self.read.len(), self.closed);
+            assert!(
+                self.next(left).await.is_some(),
+                "closed at {} bytes of {count}: {:?}",
+                self.read.len(),
+                self.closed
+            );
         }
     }
 
@@ -107,7 +112,10 @@ impl Socket {
     pub async fn until(&mut self, wanted: &str, since: usize, within: Duration) -> usize {
         let deadline = Instant::now() + within;
         loop {
-            let found = self.read.get(since..).and_then(|read| read.windows(wanted.len()).position(|at| at == wanted.as_bytes()));
+            let found = self
+                .read
+                .get(since..)
+                .and_then(|read| read.windows(wanted.len()).position(|at| at == wanted.as_bytes()));
             if let Some(at) = found {
                 return since + at + wanted.len();
             }

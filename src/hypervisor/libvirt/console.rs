@@ -17,9 +17,7 @@ use virt::sys;
 
 use super::ffi::stream::Heard;
 use super::{Libvirt, error, ffi, xml};
-use crate::hypervisor::{
-    Consoles, HypervisorError, Picture, Result, SerialHold, SerialPort, SerialSink, Tray,
-};
+use crate::hypervisor::{Consoles, HypervisorError, Picture, Result, SerialHold, SerialPort, SerialSink, Tray};
 use crate::model::id::VmId;
 
 /// No screen is larger: 8 K in four bytes a pixel.
@@ -50,8 +48,7 @@ fn running_text(libvirt: &Libvirt, id: VmId) -> Result<String> {
 }
 
 pub(super) fn open_vnc(libvirt: &Libvirt, id: VmId, place: u32) -> Result<UnixStream> {
-    let number =
-        libvirt.ask(id, |domain| domain.open_graphics_fd(place, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH))?;
+    let number = libvirt.ask(id, |domain| domain.open_graphics_fd(place, sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH))?;
     let socket = i32::try_from(number).ok().and_then(ffi::own);
     let socket: OwnedFd =
         socket.ok_or_else(|| HypervisorError::Failed("libvirt gave no socket for the display".to_owned()))?;
@@ -148,9 +145,8 @@ pub(super) fn send_keys(libvirt: &Libvirt, id: VmId, codes: &[u16], hold: Durati
 
 pub(super) fn change_media(libvirt: &Libvirt, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
     let texts = libvirt.on(id, |domain| {
-        let inactive = |domain: &Domain| {
-            domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_INACTIVE).map(Some)
-        };
+        let inactive =
+            |domain: &Domain| domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_INACTIVE).map(Some);
         if domain.id().is_none() {
             return Ok((inactive(domain)?, None));
         }
@@ -179,9 +175,7 @@ pub(super) fn change_media(libvirt: &Libvirt, id: VmId, drive: &str, path: Optio
         changed.map_err(|failed| tray_held(&failed).unwrap_or_else(|| error::map(&failed, Some(id))))?;
     }
     if let Some(device) = defined {
-        libvirt.ask(id, |domain| {
-            domain.update_device_flags(&device.device, sys::VIR_DOMAIN_DEVICE_MODIFY_CONFIG)
-        })?;
+        libvirt.ask(id, |domain| domain.update_device_flags(&device.device, sys::VIR_DOMAIN_DEVICE_MODIFY_CONFIG))?;
     }
     Ok(())
 }
@@ -200,8 +194,7 @@ fn no_drive(drive: &str) -> HypervisorError {
 
 /// Whether the guest holds the tray: libvirt waits for it to open, then gives up.
 fn tray_held(error: &Error) -> Option<HypervisorError> {
-    let held = error.code().is_known_and(|code| {
-        matches!(code, ErrorNumber::OperationFailed | ErrorNumber::OperationTimeout)
-    });
+    let held =
+        error.code().is_known_and(|code| matches!(code, ErrorNumber::OperationFailed | ErrorNumber::OperationTimeout));
     held.then(|| HypervisorError::TrayHeld(error.message().to_owned()))
 }

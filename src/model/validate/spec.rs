@@ -56,10 +56,7 @@ pub fn host_path(value: &str, field: &str) -> Option<Violation> {
     } else if !value.starts_with('/') {
         wrong(format!("must be an absolute path on the host; {} is not", quoted(value)))
     } else if value.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-        wrong(format!(
-            "must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not",
-            quoted(value)
-        ))
+        wrong(format!("must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not", quoted(value)))
     } else {
         None
     }

@@ -68,7 +68,9 @@ pub struct Admitted {
 /// Why one was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
-    #[error("the ticket is none of ours, was used, is too old, or is for another console; ask GetConsole for a new one")]
+    #[error(
+        "the ticket is none of ours, was used, is too old, or is for another console; ask GetConsole for a new one"
+    )]
     BadTicket,
     #[error("{MOST} consoles are open on this host; close some first")]
     Full,
@@ -205,7 +207,10 @@ impl ConsoleService {
             Wanted::Vnc if has.has_other_display => {
                 return Err(ServiceError::Unimplemented {
                     field: "type".to_owned(),
-                    message: format!("the display of VM \"{}\" is none of VNC's, and no other is shown", vm.record.name),
+                    message: format!(
+                        "the display of VM \"{}\" is none of VNC's, and no other is shown",
+                        vm.record.name
+                    ),
                 });
             }
             Wanted::Vnc => return Err(without("display")),
@@ -282,12 +287,7 @@ impl ConsoleService {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn serial(
-        self: &Arc<Self>,
-        id: VmId,
-        hold: SerialHold,
-        from: Option<u64>,
-    ) -> Result<Viewer, Over> {
+    pub async fn serial(self: &Arc<Self>, id: VmId, hold: SerialHold, from: Option<u64>) -> Result<Viewer, Over> {
         match self.line(id, hold).await {
             Ok(line) => Ok(line.viewer(from)),
             Err(error @ ServiceError::Precondition { reason: "IN_USE", .. }) => Err(Over::TakenOver(error.to_string())),
@@ -375,14 +375,13 @@ impl ConsoleService {
     pub async fn screenshot(&self, id: VmId) -> Result<Picture, ServiceError> {
         let vm = self.vms.permit(id, Verb::Screenshot)?;
         self.asked(id, move |h| h.screenshot(id)).await.map_err(|error| match error {
-            HypervisorError::Refused(why) => ServiceError::Precondition {
+            // Where it is not off by now, it has none.
+            HypervisorError::WrongState(why) => ServiceError::Precondition {
                 reason: "NO_CONSOLE",
                 subject: id.to_string(),
-                message: format!("VM \"{}\" has no screen: {why}", vm.record.name),
+                message: format!("VM \"{}\" shows no screen: {why}", vm.record.name),
             },
-            HypervisorError::Unsupported(message) => {
-                ServiceError::Unimplemented { field: "vm_id".to_owned(), message }
-            }
+            HypervisorError::Unsupported(message) => ServiceError::Unimplemented { field: "vm_id".to_owned(), message },
             other => ServiceError::from(other),
         })
     }

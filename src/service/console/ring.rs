@@ -49,7 +49,10 @@ impl Ring {
         let length = (self.bytes.len() - skipped).min(most);
         let (left, right) = self.bytes.as_slices();
         let mut read = Vec::with_capacity(length);
-        for part in [left.get(skipped..).unwrap_or_default(), right.get(skipped.saturating_sub(left.len())..).unwrap_or_default()] {
+        for part in [
+            left.get(skipped..).unwrap_or_default(),
+            right.get(skipped.saturating_sub(left.len())..).unwrap_or_default(),
+        ] {
             read.extend_from_slice(part.get(..(length - read.len()).min(part.len())).unwrap_or_default());
         }
         Some(read.into())

@@ -45,11 +45,7 @@ impl VmService {
             .await?;
         let intent = match &hold.operation().intent {
             Intent::Delete(intent) => intent.clone(),
-            Intent::Plain
-            | Intent::Create(_)
-            | Intent::Redefine
-            | Intent::Update { .. }
-            | Intent::Media { .. } => {
+            Intent::Plain | Intent::Create(_) | Intent::Redefine | Intent::Update { .. } | Intent::Media { .. } => {
                 return Err(ServiceError::Internal("a deletion lost its intent".to_owned()));
             }
         };

@@ -138,7 +138,9 @@ fn refusal(error: HypervisorError, vm: &Vm, drive: &str, path: &str) -> ServiceE
         },
         HypervisorError::Failed(why) if !path.is_empty() => ServiceError::invalid(
             "iso_path",
-            format!("QEMU cannot open it: {why}; put it where QEMU's user may read it, such as /var/lib/libvirt/images"),
+            format!(
+                "QEMU cannot open it: {why}; put it where QEMU's user may read it, such as /var/lib/libvirt/images"
+            ),
         ),
         other => ServiceError::from(other),
     }

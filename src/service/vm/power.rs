@@ -243,11 +243,7 @@ impl VmService {
                 })
                 .await
             }
-            Plan::Undefine
-            | Plan::PowerOffThenUndefine
-            | Plan::Forget
-            | Plan::Redefine
-            | Plan::ChangeMedia => {
+            Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget | Plan::Redefine | Plan::ChangeMedia => {
                 Err(ServiceError::Internal("a plan that is not one of power was asked of the power verbs".to_owned()))
             }
         }

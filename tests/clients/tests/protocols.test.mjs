@@ -7,6 +7,7 @@ import { createClient } from "@connectrpc/connect";
 import { service } from "../lib/contract.mjs";
 import { Coverage } from "../lib/coverage.mjs";
 import { TRANSPORTS } from "../lib/transports.mjs";
+import { consoleScenarios } from "../scenarios/consoles.mjs";
 import { nodeScenarios } from "../scenarios/nodes.mjs";
 import { operationScenarios } from "../scenarios/operations.mjs";
 import { DEV_WORKSTATION, vmScenarios } from "../scenarios/vms.mjs";
@@ -35,6 +36,7 @@ for (const { title, slug, open } of TRANSPORTS) {
     };
 
     vmScenarios(context);
+    consoleScenarios(context);
     nodeScenarios(context);
     operationScenarios(context);
 

@@ -65,9 +65,8 @@ impl Heard {
         let opaque = Box::into_raw(Box::new(sink)).cast::<c_void>();
         let readable = c_int::try_from(sys::VIR_STREAM_EVENT_READABLE).unwrap_or(1);
         // SAFETY: the stream is valid, and `opaque` is freed by `free` alone.
-        let added = unsafe {
-            sys::virStreamEventAddCallback(stream.as_ptr(), readable, Some(on_readable), opaque, Some(free))
-        };
+        let added =
+            unsafe { sys::virStreamEventAddCallback(stream.as_ptr(), readable, Some(on_readable), opaque, Some(free)) };
         if added < 0 {
             let error = Error::last_error();
             // SAFETY: a failed registration does not keep `opaque`.
