@@ -58,7 +58,8 @@ impl Live {
 /// The route.
 pub(super) async fn live(State(live): State<Live>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if live.stop.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping; connect again in a moment\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping; connect again in a moment\n")
+            .into_response();
     }
     let Ok(place) = Arc::clone(&live.free).try_acquire_owned() else {
         tracing::warn!("a live connection is refused: there are {CONNECTIONS_MAX}");
@@ -194,7 +195,5 @@ async fn stopped(stop: &CancellationToken) {
 /// What a message that cannot be read is answered with; `None`: the connection itself is gone.
 fn refused(error: &axum::Error) -> Option<Farewell> {
     let why = error.to_string();
-    why.contains("too long").then(|| {
-        Farewell::new(close_code::SIZE, format!("a message may hold {MESSAGE_MAX} bytes"))
-    })
+    why.contains("too long").then(|| Farewell::new(close_code::SIZE, format!("a message may hold {MESSAGE_MAX} bytes")))
 }

@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod keys;
 pub mod lifecycle;
+pub mod metric;
 pub mod node;
 pub mod operation;
 pub mod spec;

@@ -7,6 +7,7 @@ mod support;
 
 mod console;
 mod floor;
+mod history;
 mod load;
 mod many;
 mod reads;
@@ -19,13 +20,14 @@ use report::Report;
 /// One measurement: its goals' names and what measures them.
 type Measure = (&'static [&'static str], fn(&mut Report));
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     (&["P1", "P2", "P7", "P8", "P14"], reads::measure),
     (&["P3", "P4", "P5"], verbs::measure),
     (&["P6"], watch::measure),
     (&["P9"], many::hung_and_many),
     (&["P10"], many::ten_thousand),
     (&["P13"], console::measure),
+    (&["past"], history::measure),
     (&["size"], size),
 ];
 

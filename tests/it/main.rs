@@ -1,14 +1,17 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
 mod console;
+mod events;
 mod house;
 mod lists;
 mod live;
 mod node;
+mod past;
 mod retries;
 mod stream;
 mod surface;
 mod together;
+mod usage;
 mod vm;
 mod vm_update;
 mod vm_verbs;

@@ -5,8 +5,8 @@ mod begin;
 mod create;
 mod delete;
 mod delete_plan;
-mod options;
 mod media;
+mod options;
 mod power;
 mod preflight;
 mod resolve;
@@ -35,8 +35,8 @@ pub use create::CreatePlan;
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
 pub use delete_plan::{DeletionPlan, Item as DeletionItem};
-pub use options::{CreateOptions, Medium, MediumKind};
 pub use media::ChangeMedia;
+pub use options::{CreateOptions, Medium, MediumKind};
 pub use power::Reboot;
 pub use preflight::{Check, Outcome as CheckOutcome};
 pub(crate) use update::follow_now;
@@ -162,6 +162,7 @@ impl VmService {
             severity: wanted.severity,
             since: wanted.since,
             limit,
+            ..EventFilter::default()
         })?)
     }
 

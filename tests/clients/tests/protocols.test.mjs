@@ -10,6 +10,7 @@ import { TRANSPORTS } from "../lib/transports.mjs";
 import { consoleScenarios } from "../scenarios/consoles.mjs";
 import { nodeScenarios } from "../scenarios/nodes.mjs";
 import { operationScenarios } from "../scenarios/operations.mjs";
+import { pastScenarios } from "../scenarios/past.mjs";
 import { DEV_WORKSTATION, vmScenarios } from "../scenarios/vms.mjs";
 
 before(async () => {
@@ -33,12 +34,15 @@ for (const { title, slug, open } of TRANSPORTS) {
       vms: createClient(service("VMService"), transport),
       nodes: createClient(service("NodeService"), transport),
       operations: createClient(service("OperationService"), transport),
+      events: createClient(service("EventService"), transport),
+      metrics: createClient(service("MetricService"), transport),
     };
 
     vmScenarios(context);
     consoleScenarios(context);
     nodeScenarios(context);
     operationScenarios(context);
+    pastScenarios(context);
 
     it("left no RPC out", () => {
       assert.deepEqual(coverage.missing(), []);
