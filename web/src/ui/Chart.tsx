@@ -29,6 +29,10 @@ interface Props {
   readonly binary?: boolean;
   /** Changes with the theme: colours on a canvas do not follow by themselves. */
   readonly theme: string;
+  /** Charts of one name share their cursor. */
+  readonly together?: string | undefined;
+  /** A moment under the cursor, in words. Absent: the time of day. */
+  readonly when?: ((seconds: number) => string) | undefined;
 }
 
 const FONT = '11px "Red Hat Text", RedHatText, sans-serif';
@@ -40,15 +44,22 @@ function clock(at: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+const HALF_DAY = 43_200;
+
+function day(at: number): string {
+  const date = new Date(at * 1000);
+  return `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export default function Chart({ label, times, series, format, max, height = 132, span, binary = false, theme }: Props): ReactElement {
+export default function Chart({ label, times, series, format, max, height = 132, span, binary = false, theme, together, when }: Props): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const latest = useRef({ format, max, span });
+  const latest = useRef({ format, max, span, when });
   const shape = series.map((one) => `${one.name} ${one.hue}`).join('|');
   useEffect(() => {
-    latest.current = { format, max, span };
+    latest.current = { format, max, span, when };
   });
 
   useEffect(() => {
@@ -61,21 +72,21 @@ export default function Chart({ label, times, series, format, max, height = 132,
         width: Math.max(80, element.clientWidth),
         height,
         padding: [8, 6, 0, 0],
-        cursor: { y: false, points: { size: 6 } },
+        cursor: { y: false, points: { size: 6 }, ...(together === undefined ? {} : { sync: { key: together } }) },
         legend: { live: true },
         scales: {
           x: { time: true, range: (_plot, from, to) => [latest.current.span === undefined ? from : to - latest.current.span, to] },
           y: { range: (_plot, _from, to) => [0, latest.current.max ?? (to > 0 ? to * 1.1 : 1)] },
         },
         axes: [
-          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: FONT, values: (_plot, splits) => splits.map(clock) },
+          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: FONT, values: (_plot, splits, _axis, _space, step) => splits.map(step >= HALF_DAY ? day : clock) },
           {
             stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: FONT, ...(binary ? { incrs: BINARY } : {}),
             values: (_plot, splits) => splits.map((value) => latest.current.format(value)),
           },
         ],
         series: [
-          { value: (_plot, at) => (at === null ? '' : clock(at)) },
+          { value: (_plot, at) => (at === null ? '' : (latest.current.when ?? clock)(at)) },
           ...shape.split('|').map((one): uPlot.Series => {
             const [name = '', hue = ''] = one.split(/ (?=--)/);
             const stroke = hueOf(hue);
@@ -97,11 +108,11 @@ export default function Chart({ label, times, series, format, max, height = 132,
       made.destroy();
       plot.current = null;
     };
-  }, [shape, height, theme, binary]);
+  }, [shape, height, theme, binary, together]);
 
   useEffect(() => {
     plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
-  }, [times, series, theme, shape, height, binary]);
+  }, [times, series, theme, shape, height, binary, together]);
 
   // An empty one has axes of its own imagination.
   return <div className="q-chart" hidden={times.length === 0} role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;

@@ -7,7 +7,6 @@ import { verbOf, type Verb } from '@/api/verbs';
 import { paths } from '@/app/paths';
 import { VMOrigin, type VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { CopyText } from '@/ui/CopyText';
-import { Icon } from '@/ui/icons';
 import { ProblemNote } from '@/ui/ProblemNote';
 import { StateBadge } from '@/ui/StateBadge';
 import { Since, useNarrow } from '@/ui/time';
@@ -53,7 +52,7 @@ export function VmHead({ vm }: { vm: VirtualMachine }): ReactElement {
       <div className="q-vm-verbs">
         {primary === undefined ? null : <VerbButton vm={vm} verb={primary} onRun={run} variant={primary.harsh ? 'secondary' : 'primary'} />}
         {second.map((verb) => <VerbButton key={verb.verb} vm={vm} verb={verb} onRun={run} />)}
-        <Button variant="secondary" size="sm" component={(props: object) => <Link {...props} to={paths.vm(vm.id, 'console')} />} icon={<Icon name="vm" />}>
+        <Button variant="secondary" size="sm" component={(props: object) => <Link {...props} to={paths.vm(vm.id, 'console')} />}>
           Console
         </Button>
         <VerbMenu vm={vm} onRun={run} onDeleted={() => void navigate(paths.vms())} />
