@@ -50,6 +50,7 @@ export class Collection<T> {
 
   private changed(): void {
     this.list = null;
-    this.signal.emit();
+    // Before all has been said there is nothing to show: a part would be taken for the whole.
+    if (this.known) this.signal.emit();
   }
 }

@@ -1,6 +1,6 @@
 // What components read. Each hook draws its component again only when what it gave changed.
 
-import { useCallback, useSyncExternalStore } from 'react';
+import { useCallback, useMemo, useSyncExternalStore } from 'react';
 import type { Event as HostEvent } from '@/gen/Quantixkvm/compute/v1/event_service_pb';
 import type { Node } from '@/gen/Quantixkvm/compute/v1/node_pb';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
@@ -8,7 +8,7 @@ import type { Operation } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import type { ConnectionState } from './live';
 import type { NodePoint } from './node_metrics';
 import { events, live, nodeMetrics, nodes, operations, usage, vms } from './stores';
-import type { VmUsage } from './usage';
+import type { DiskTotals, VmUsage } from './usage';
 
 export function useConnection(): ConnectionState {
   return useSyncExternalStore(live.subscribe, live.state);
@@ -58,6 +58,18 @@ export function useEvents(): readonly HostEvent[] {
 /** What a VM uses now and used lately. Undefined: it is off, or not measured yet. */
 export function useVmUsage(id: string): VmUsage | undefined {
   return useSyncExternalStore(usage.subscribe, useCallback(() => usage.get(id), [id]));
+}
+
+/** The ids of the VMs that use most CPU, busiest first. */
+export function useBusiest(count: number): readonly string[] {
+  const version = useSyncExternalStore(usage.subscribe, usage.version);
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- `version` stands for what the store holds
+  return useMemo(() => usage.busiest(count), [version, count]);
+}
+
+/** What the disks of all VMs did, oldest first. */
+export function useDiskTotals(): readonly DiskTotals[] {
+  return useSyncExternalStore(usage.subscribe, usage.diskTotals);
 }
 
 /** What a node did in the last minutes, oldest first. */

@@ -1,8 +1,9 @@
 // The one WebSocket of the page, `/live`: asks for topics, hands each its frames in order, and
 // repairs itself. What the page knows is as old as this connection says.
 
-import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
-import { LiveBatchSchema, LiveRequestSchema, type LiveFrame } from '@/gen/Quantixkvm/live/v1/live_pb';
+import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { framesOf } from './live_batch';
+import { LiveRequestSchema, type LiveFrame } from '@/gen/Quantixkvm/live/v1/live_pb';
 import { Signal, type Schedule, type Unsubscribe } from './signal';
 
 export type Ask = Exclude<NonNullable<MessageInitShape<typeof LiveRequestSchema>['ask']>, { case: undefined | 'stop' }>;
@@ -45,13 +46,6 @@ const LAST_RETRY_MS = 10_000;
 /** Topics say a sign of life every 15 s. */
 const SILENCE_MS = 40_000;
 const HOPELESS = new Set(['invalid_argument', 'not_found', 'unimplemented', 'permission_denied', 'unauthenticated']);
-
-async function unpack(packed: ArrayBuffer): Promise<Uint8Array> {
-  const bytes = new Uint8Array(packed);
-  if (bytes[0] === 0) return bytes.subarray(1);
-  const stream = new Blob([bytes.subarray(1)]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
 
 export class Live {
   private socket: Socket | null = null;
@@ -170,8 +164,10 @@ export class Live {
   private take(packed: ArrayBuffer, socket: Socket): void {
     this.queue = this.queue
       .then(async () => {
-        const batch = fromBinary(LiveBatchSchema, await unpack(packed));
-        if (this.socket === socket) for (const frame of batch.frames) this.hear(frame);
+        for await (const frame of framesOf(packed)) {
+          if (this.socket !== socket) return;
+          this.hear(frame);
+        }
       })
       .catch((error: unknown) => {
         // What can't be read can't be skipped either: begin anew.

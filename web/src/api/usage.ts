@@ -5,6 +5,7 @@ import type { ResourceUsage } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import type { VMUsageUpdate } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import type { Live } from './live';
 import { Ring } from './rings';
+import { toMillis } from './moment';
 import { Signal, type Schedule, type Unsubscribe } from './signal';
 
 export interface VmUsage {
@@ -22,6 +23,16 @@ interface Rings {
   view: VmUsage | null;
 }
 
+/** What all VMs read from and wrote to their disks, a second. */
+export interface DiskTotals {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly read: number | null;
+  readonly written: number | null;
+}
+
+const TOTALS_KEPT = 300;
+
 export function memoryPercent(usage: ResourceUsage): number {
   if (usage.memoryAllocatedBytes === 0n) return 0;
   return (Number(usage.memoryUsedBytes) / Number(usage.memoryAllocatedBytes)) * 100;
@@ -32,6 +43,7 @@ export class UsageStore {
   private readonly signal: Signal;
   private watchers = 0;
   private measurements = 0;
+  private totals: readonly DiskTotals[] = [];
   private end: Unsubscribe | null = null;
 
   constructor(
@@ -75,11 +87,21 @@ export class UsageStore {
   /** Another number after each measurement. */
   readonly version = (): number => this.measurements;
 
-  /** Ids of those that run, as last measured. */
-  readonly ids = (): string[] => [...this.rings.keys()];
+  readonly diskTotals = (): readonly DiskTotals[] => this.totals;
+
+  /** Ids of those that use most CPU, busiest first. */
+  readonly busiest = (count: number): string[] =>
+    [...this.rings]
+      .sort(([, a], [, b]) => b.now.cpuUsagePercent - a.now.cpuUsagePercent)
+      .slice(0, count)
+      .map(([id]) => id);
 
   apply(update: VMUsageUpdate): void {
     const running = new Set<string>();
+    const at = toMillis(update.measuredAt) ?? Date.now();
+    const seconds = (at - (this.totals[this.totals.length - 1]?.at ?? at)) / 1000;
+    let read = 0;
+    let written = 0;
     for (const { vmId, usage } of update.vms) {
       if (usage === undefined) continue;
       running.add(vmId);
@@ -88,12 +110,17 @@ export class UsageStore {
         rings = { cpu: new Ring(), memory: new Ring(), now: usage, view: null };
         this.rings.set(vmId, rings);
       }
+      // A counter that began anew says nothing of the time between.
+      read += Math.max(0, Number(usage.diskReadBytes - rings.now.diskReadBytes));
+      written += Math.max(0, Number(usage.diskWriteBytes - rings.now.diskWriteBytes));
       rings.now = usage;
       rings.cpu.push(usage.cpuUsagePercent);
       rings.memory.push(memoryPercent(usage));
       rings.view = null;
     }
     for (const id of [...this.rings.keys()]) if (!running.has(id)) this.rings.delete(id);
+    const rate = (bytes: number): number | null => (seconds > 0 ? bytes / seconds : null);
+    this.totals = [...this.totals.slice(1 - TOTALS_KEPT), { at, read: rate(read), written: rate(written) }];
     this.measurements += 1;
     this.signal.emit();
   }

@@ -50,7 +50,8 @@ const NOT_OFFERED = 'This server does not offer it.';
 
 /** What the server says of a verb. */
 export function allowance(vm: VirtualMachine, name: string): Pick<AllowedAction, 'allowed' | 'reason'> {
-  return vm.allowedActions.find((action) => action.verb === name) ?? { allowed: false, reason: NOT_OFFERED };
+  const action = vm.allowedActions.find((one) => one.verb === name);
+  return { allowed: action?.allowed ?? false, reason: action === undefined ? NOT_OFFERED : action.reason };
 }
 
 /** Runs a call that answers a VM and keeps the answer. Throws what `toProblem` reads. */

@@ -1,12 +1,7 @@
 // A verb's answer and the watch's update cross on the wire: which of two sayings is the older one.
 
-import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
-
-export function before(a: Timestamp | undefined, b: Timestamp | undefined): boolean {
-  if (a === undefined || b === undefined) return false;
-  return a.seconds === b.seconds ? a.nanos < b.nanos : a.seconds < b.seconds;
-}
+import { before } from './moment';
 
 export function isOlder(a: VirtualMachine, b: VirtualMachine): boolean {
   return (

@@ -1,8 +1,47 @@
-import type { ReactElement } from 'react';
-import { useThisNode } from '@/api/hooks';
-import { Page } from '@/app/Page';
+// The host at a glance: whether it is well, what it does, what is left of it, what goes on.
 
-export default function OverviewPage(): ReactElement {
+import type { ReactElement } from 'react';
+import { useThisNode, useVms } from '@/api/hooks';
+import { nodeHealth } from '@/app/node_health';
+import { Page } from '@/app/Page';
+import { VmStatus_PowerState } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { StateBadge } from '@/ui/StateBadge';
+import { Since } from '@/ui/time';
+import { Busiest } from './Busiest';
+import { Capacity } from './Capacity';
+import { Conditions } from './Conditions';
+import { Latest } from './Latest';
+import { NodeCharts } from './NodeCharts';
+import './overview.css';
+import { Running } from './Running';
+
+export default function OverviewPage(): ReactElement | null {
   const node = useThisNode();
-  return <Page title="Overview">{node?.hostname}</Page>;
+  const vms = useVms();
+  if (node === undefined) return null;
+  const { tone, word, why } = nodeHealth(node);
+  const running = vms.filter((vm) => vm.status?.state === VmStatus_PowerState.RUNNING).length;
+  const system = node.status?.system;
+  return (
+    <Page
+      title="Overview"
+      aside={
+        <span className="q-facts-line">
+          <strong>{node.hostname}</strong>
+          <StateBadge tone={tone} word={word} title={why} />
+          <span className="q-dim">{running} of {vms.length} VMs run</span>
+          {system?.bootTime === undefined ? null : <span className="q-dim">up <Since at={system.bootTime} /></span>}
+        </span>
+      }
+    >
+      <Conditions node={node} />
+      <NodeCharts nodeId={node.id} />
+      <div className="q-columns">
+        <Capacity node={node} />
+        <Busiest />
+        <Running />
+        <Latest />
+      </div>
+    </Page>
+  );
 }

@@ -1,0 +1,96 @@
+// Measures over time, on a canvas. In a chunk of its own with the library that draws it: pages
+// import it lazily.
+
+import { useEffect, useRef, type ReactElement } from 'react';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import './chart.css';
+
+export interface Series {
+  readonly name: string;
+  /** One of the page's hues: `--q-accent`. */
+  readonly hue: string;
+  /** One a moment; null: nothing was measured. */
+  readonly values: readonly (number | null)[];
+}
+
+interface Props {
+  readonly label: string;
+  /** Seconds since 1970, rising. */
+  readonly times: readonly number[];
+  readonly series: readonly Series[];
+  readonly format: (value: number) => string;
+  /** What the full height means. Absent: the greatest value. */
+  readonly max?: number | undefined;
+  readonly height?: number;
+  /** Seconds that the width covers, up to the newest. Absent: all. */
+  readonly span?: number | undefined;
+  /** Changes with the theme: colours on a canvas do not follow by themselves. */
+  readonly theme: string;
+}
+
+const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export default function Chart({ label, times, series, format, max, height = 132, span, theme }: Props): ReactElement {
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const latest = useRef({ format, max, span });
+  const shape = series.map((one) => `${one.name} ${one.hue}`).join('|');
+  useEffect(() => {
+    latest.current = { format, max, span };
+  });
+
+  useEffect(() => {
+    const element = host.current;
+    if (element === null) return undefined;
+    const text = hueOf('--q-dim');
+    const grid = { stroke: hueOf('--q-line'), width: 1 };
+    const made = new uPlot(
+      {
+        width: Math.max(80, element.clientWidth),
+        height,
+        padding: [8, 6, 0, 0],
+        cursor: { y: false, points: { size: 6 } },
+        legend: { live: true },
+        scales: {
+          x: { time: true, range: (_plot, from, to) => [latest.current.span === undefined ? from : to - latest.current.span, to] },
+          y: { range: (_plot, _from, to) => [0, latest.current.max ?? (to > 0 ? to * 1.1 : 1)] },
+        },
+        axes: [
+          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: '11px RedHatText' },
+          {
+            stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: '11px RedHatText',
+            values: (_plot, splits) => splits.map((value) => latest.current.format(value)),
+          },
+        ],
+        series: [
+          { value: (_plot, at) => (at === null ? '' : new Date(at * 1000).toLocaleTimeString()) },
+          ...shape.split('|').map((one): uPlot.Series => {
+            const [name = '', hue = ''] = one.split(/ (?=--)/);
+            const stroke = hueOf(hue);
+            return {
+              label: name, stroke, width: 1.5, points: { show: false }, fill: `color-mix(in srgb, ${stroke} 12%, transparent)`,
+              value: (_plot, value) => (value === null ? '—' : latest.current.format(value)),
+            };
+          }),
+        ],
+      },
+      [[], ...shape.split('|').map(() => [])],
+      element,
+    );
+    plot.current = made;
+    const watcher = new ResizeObserver(() => made.setSize({ width: Math.max(80, element.clientWidth), height }));
+    watcher.observe(element);
+    return () => {
+      watcher.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape, height, theme]);
+
+  useEffect(() => {
+    plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
+  }, [times, series, theme, shape, height]);
+
+  return <div className="q-chart" role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
+}
