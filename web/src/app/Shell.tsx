@@ -4,6 +4,7 @@ import { lazy, Suspense, useState, type ReactElement } from 'react';
 import { Outlet } from 'react-router';
 import { toProblem } from '@/api/errors';
 import { useConnection } from '@/api/hooks';
+import { VmDialogs } from '@/features/vms/actions/VmDialogs';
 import { OperationsDrawer } from '@/features/operations/OperationsDrawer';
 import { ErrorBoundary } from '@/ui/ErrorBoundary';
 import { useKeys } from '@/ui/keys';
@@ -46,6 +47,7 @@ export function Shell(): ReactElement {
           <Palette onClose={() => setPalette(false)} />
         </Suspense>
       ) : null}
+      <VmDialogs />
       <Toasts />
     </div>
   );

@@ -9,7 +9,7 @@ import { putVm } from '@/api/stores';
 import { paths } from '@/app/paths';
 import { VmStatus_PowerState as Power } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { createCall, type CreateInput } from './request';
-import { RetryKey } from './retry_key';
+import { RetryKey } from '@/api/retry_key';
 
 export interface Submission {
   readonly creating: boolean;

@@ -1,7 +1,7 @@
 // One key for one request, kept while it is not known what became of it: sent again, the server
 // does it once. What was answered has been decided: asked again, it is another request.
 
-import { newKey } from '@/api/call';
+import { newKey } from './call';
 
 const UNDECIDED = new Set(['unavailable', 'deadline_exceeded', 'canceled', 'unknown']);
 
