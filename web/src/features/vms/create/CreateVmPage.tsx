@@ -81,7 +81,7 @@ function Creating({ options, onAgain }: { options: CreateOptions; onAgain: () =>
   useKeys({
     'ctrl+Enter': (event) => {
       event.preventDefault();
-      if (document.querySelector('[role="dialog"]') === null) create();
+      if (document.querySelector('dialog[open], [role="dialog"]') === null) create();
     },
   });
   return (
