@@ -8,6 +8,7 @@ import { useCreation } from './context';
 import { Field, RowNotes } from './Field';
 import { emptyDisk, nextKey, set, setDisk, type DiskForm, type Proposed } from './form';
 import { FormatSelect } from './FormatSelect';
+import { anchorOf } from './notes';
 import { formatOf } from './proposals';
 
 const KINDS: readonly (readonly [DiskForm['kind'], string])[] = [
@@ -65,7 +66,7 @@ function DiskRow({ disk, index }: { disk: DiskForm; index: number }): ReactEleme
   const put = (patch: Partial<DiskForm>, touches?: Proposed): void => change((now) => setDisk(now, disk.key, patch, touches));
   const file = disk.path.trim().split('/').pop();
   return (
-    <li className="q-device" aria-label={`Disk ${index + 1}`}>
+    <li id={anchorOf(field)} className="q-device" aria-label={`Disk ${index + 1}`}>
       <div className="q-device-head">
         <strong>Disk {index + 1}</strong>
         {fromStart ? <span className="q-dim q-cut">{disk.kind === 'file' ? 'the file' : 'over'} {file === '' ? 'the image above' : file}</span> : (

@@ -47,7 +47,7 @@ export function Field({ field, label, help, className = '', children }: Props): 
 export function RowNotes({ field }: { field: string }): ReactElement {
   const { violations, warnings } = useCreation().notes.of(field);
   return (
-    <div id={anchorOf(field)} tabIndex={-1} className="q-row-notes">
+    <div className="q-row-notes">
       {violations.map((message) => <p key={message} className="q-tone-wrong" role="alert">{message}</p>)}
       <Warnings warnings={warnings} />
     </div>
@@ -64,7 +64,7 @@ interface TickProps {
 
 export function Tick({ field, label, help, on, onChange }: TickProps): ReactElement {
   return (
-    <div>
+    <div id={anchorOf(field)}>
       <label className="q-tick">
         <input type="checkbox" checked={on} onChange={(event) => onChange(event.target.checked)} />
         <span>{label}{help === undefined ? null : <span className="q-dim q-tick-help">{help}</span>}</span>

@@ -6,6 +6,7 @@ import { Icon } from '@/ui/icons';
 import { useCreation } from './context';
 import { Field, RowNotes } from './Field';
 import { emptyNic, nextKey, set, setNic, type NicForm } from './form';
+import { anchorOf } from './notes';
 
 const MODELS: readonly (readonly [Model, string])[] = [
   [Model.VIRTIO_NET, 'virtio'],
@@ -19,7 +20,7 @@ function NicRow({ nic, index }: { nic: NicForm; index: number }): ReactElement {
   const field = `spec.nics[${index}]`;
   const put = (patch: Partial<NicForm>): void => change((now) => setNic(now, nic.key, patch, patch.model === undefined ? undefined : 'nicModel'));
   return (
-    <li className="q-device" aria-label={`Network card ${index + 1}`}>
+    <li id={anchorOf(field)} className="q-device" aria-label={`Network card ${index + 1}`}>
       <div className="q-device-head">
         <strong>Network card {index + 1}</strong>
         <span className="q-grow" />
