@@ -26,15 +26,18 @@ use crate::service::core::{Core, LinkState};
 use crate::service::demo::{self, Demo, DemoMachine};
 use crate::service::idempotency::InFlight;
 use crate::service::inventory::{Inventory, ReadSpec, Vm};
+use crate::service::metrics_history::History;
 use crate::service::node::{Machine, NodeService, ThisMachine, has_local_node_id, local_node_id};
 use crate::service::operations::OperationService;
 use crate::service::reconcile::Reconciler;
 use crate::service::statistics;
 use crate::service::vm::{Readiness, VmService};
-use crate::store::{OpenError, Store};
+use crate::store::{MetricStore, OpenError, Store};
 
 /// The state file's name in the data directory.
 pub const STATE_FILE: &str = "state.redb";
+/// The past of measured use, beside it.
+pub const METRICS_FILE: &str = "metrics.redb";
 
 /// How long the first start waits for libvirt to say which host this is.
 const HOST_UUID_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -120,6 +123,11 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let (readiness, ready) =
         watch::channel(Readiness::NotReady("not compared with libvirt yet; try again in a moment".to_owned()));
     let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready.clone()));
+    let past = match &demo {
+        Some(_) => MetricStore::in_memory(),
+        None => MetricStore::open(&config.data_dir.join(METRICS_FILE)),
+    };
+    let history = Arc::new(History::new(Arc::clone(&core), Arc::clone(&nodes), past.map_err(other)?));
     let stop = CancellationToken::new();
 
     let listeners = http::serve::bind(&config.listen)?;
@@ -139,6 +147,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         vms: Arc::clone(&vms),
         nodes: Arc::clone(&nodes),
         operations: Arc::clone(&operations),
+        history: Arc::clone(&history),
         in_flight: Arc::new(InFlight::default()),
         stop: stop.clone(),
     };
@@ -167,6 +176,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(Arc::clone(&core).keeper(stop.clone())),
         tokio::spawn(statistics::measure(Arc::clone(&core), stop.clone())),
         tokio::spawn(Arc::clone(&nodes).run(stop.clone())),
+        tokio::spawn(history.run(stop.clone())),
         tokio::spawn(autostart::run(
             Arc::clone(&core),
             Arc::clone(&vms),

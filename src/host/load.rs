@@ -6,6 +6,19 @@ use procfs::{Current, CurrentSI};
 
 use crate::model::node::NodeLoad;
 
+/// Bytes read from and written to the disks of the machine since its boot. Partitions, and devices
+/// that stand on others, would count the same bytes twice.
+#[must_use]
+pub fn disk_traffic() -> Option<(u64, u64)> {
+    /// What the kernel counts in, whatever the disk's own sectors are.
+    const SECTOR: u64 = 512;
+    let is_disk = |name: &str| std::path::Path::new("/sys/block").join(name).join("device").exists();
+    let disks = procfs::diskstats().ok()?;
+    Some(disks.iter().filter(|disk| is_disk(&disk.name)).fold((0, 0), |(read, written), disk| {
+        (read + disk.sectors_read * SECTOR, written + disk.sectors_written * SECTOR)
+    }))
+}
+
 /// Keeps the last sample.
 pub struct Sampler {
     /// Whose file system counts as the node's storage.

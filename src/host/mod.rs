@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::node::{CpuFacts, MemoryFacts, NodeFacts, NumaFacts, SystemFacts};
 
-pub use load::Sampler;
+pub use load::{Sampler, disk_traffic};
 
 /// Where the kernel's facts lie; tests put a made tree there.
 #[derive(Debug, Clone, PartialEq, Eq)]

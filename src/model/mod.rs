@@ -6,6 +6,7 @@ pub mod definition;
 pub mod event;
 pub mod id;
 pub mod lifecycle;
+pub mod metric;
 pub mod node;
 pub mod operation;
 pub mod spec;

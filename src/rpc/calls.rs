@@ -124,10 +124,11 @@ mod tests {
     use crate::service::core::Core;
     use crate::service::demo::{self, Demo, DemoMachine};
     use crate::service::inventory::{Inventory, Vm};
+    use crate::service::metrics_history::History;
     use crate::service::node::{NodeService, ThisMachine, local_node_id};
     use crate::service::operations::{Hold, OperationService, new_operation};
     use crate::service::vm::{Readiness, VmService};
-    use crate::store::Store;
+    use crate::store::{MetricStore, Store};
 
     const VM: &str = "11111111-1111-1111-1111-111111111111";
 
@@ -149,7 +150,9 @@ mod tests {
         let nodes = Arc::new(opened.expect("the store answers"));
         let (_, ready) = watch::channel(Readiness::Ready);
         let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready));
-        RpcState { core, vms, nodes, operations, in_flight: Arc::default(), stop: CancellationToken::new() }
+        let past = MetricStore::in_memory().expect("a store in memory");
+        let history = Arc::new(History::new(Arc::clone(&core), Arc::clone(&nodes), past));
+        RpcState { core, vms, nodes, operations, history, in_flight: Arc::default(), stop: CancellationToken::new() }
     }
 
     /// A change whose work begins an operation and then, where `words` says so, panics.

@@ -28,6 +28,7 @@ mod unoffered;
 mod vm;
 mod vm_in;
 mod vm_out;
+mod vm_usage;
 mod watch;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::core::Core;
 use crate::service::idempotency::InFlight;
+use crate::service::metrics_history::History;
 use crate::service::node::NodeService;
 use crate::service::operations::OperationService;
 use crate::service::vm::VmService;
@@ -55,6 +57,7 @@ pub struct RpcState {
     pub vms: Arc<VmService>,
     pub nodes: Arc<NodeService>,
     pub operations: Arc<OperationService>,
+    pub history: Arc<History>,
     pub in_flight: Arc<InFlight>,
     /// Cancelled when the server stops: open streams end.
     pub stop: CancellationToken,

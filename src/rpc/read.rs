@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use buffa::{EnumValue, Enumeration};
+use buffa_types::google::protobuf::Timestamp;
 
+use crate::model::event::Severity;
 use crate::model::id::{NotAUuid, ProjectId};
 use crate::model::validate::{Violation, quoted};
 use crate::model::vm::Moment;
@@ -82,6 +84,34 @@ impl Reader {
             self.wrong(field, format!("must be like 2025-01-31T12:00:00Z; {} was sent", quoted(text)));
         }
         read.map(Moment)
+    }
+
+    /// A moment as protobuf has it; `None`: not sent, or noted.
+    pub fn timestamp(&mut self, field: &str, sent: Option<&Timestamp>) -> Option<Moment> {
+        let sent = sent?;
+        let micros = (0..1_000_000_000)
+            .contains(&sent.nanos)
+            .then(|| sent.seconds.checked_mul(1_000_000)?.checked_add(i64::from(sent.nanos / 1000)))
+            .flatten();
+        if micros.is_none() {
+            self.wrong(field, format!("is no moment: {} s and {} ns", sent.seconds, sent.nanos));
+        }
+        micros.map(Moment)
+    }
+
+    /// How much an event matters; empty: it does not matter how much.
+    pub fn severity(&mut self, field: &str, word: &str) -> Option<Severity> {
+        let known = match word {
+            "" => return None,
+            "INFO" => Some(Severity::Info),
+            "WARNING" => Some(Severity::Warning),
+            "ERROR" => Some(Severity::Error),
+            _ => None,
+        };
+        if known.is_none() {
+            self.wrong(field, format!("must be INFO, WARNING or ERROR; {} was sent", quoted(word)));
+        }
+        known
     }
 
     /// A count that the wire carries signed.

@@ -358,9 +358,9 @@ impl wire::VmService for Vms {
 
     async fn watch_vm_usage(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::WatchVMUsageRequest>,
-    ) -> ServiceResult<ServiceStream<wire::VMUsageUpdate>> {
-        Err(ConnectError::unimplemented("watch_vm_usage"))
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::WatchVMUsageRequest>,
+    ) -> ServiceResult<ServiceStream<impl Encodable<wire::VMUsageUpdate> + Send + use<>>> {
+        Response::stream_ok(super::vm_usage::watched(&self.0, &request.to_owned_message()).map_err(refused(&ctx))?)
     }
 }

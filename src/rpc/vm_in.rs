@@ -3,7 +3,6 @@
 use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
 use serde_json::Value;
 
-use crate::model::event::Severity;
 use crate::model::id::{ProjectId, VmId};
 use crate::model::spec::VmSpec;
 use crate::model::validate::quoted;
@@ -245,16 +244,7 @@ pub(super) fn project(text: &str) -> Result<Option<ProjectId>, ServiceError> {
 pub(super) fn events(sent: &wire::ListVMEventsRequest) -> Result<(VmId, ListEvents), ServiceError> {
     let mut reader = Reader::default();
     let id = reader.id::<VmId>("vm_id", &sent.vm_id);
-    let severity = match sent.severity.as_str() {
-        "" => None,
-        "INFO" => Some(Severity::Info),
-        "WARNING" => Some(Severity::Warning),
-        "ERROR" => Some(Severity::Error),
-        other => {
-            reader.wrong("severity", format!("must be INFO, WARNING or ERROR; {} was sent", quoted(other)));
-            None
-        }
-    };
+    let severity = reader.severity("severity", &sent.severity);
     let since = reader.moment("since", &sent.since);
     let id = known(reader, id)?;
     let kinds = if sent.r#type.is_empty() { Vec::new() } else { vec![sent.r#type.clone()] };

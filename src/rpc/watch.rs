@@ -42,6 +42,8 @@ pub(super) struct Frame<T> {
 pub(super) enum Told<T> {
     Is(Arc<T>),
     Gone(Arc<T>),
+    /// It happened: there is nothing that could change or go later.
+    Once(Arc<T>),
 }
 
 /// What is watched.
@@ -185,7 +187,8 @@ where
                     (if self.shown.insert(key) { Kind::Added } else { Kind::Modified }, item)
                 }
                 Told::Is(item) | Told::Gone(item) if self.shown.remove(&key) => (Kind::Deleted, item),
-                Told::Is(_) | Told::Gone(_) => continue,
+                Told::Once(item) if (self.wants)(&item) => (Kind::Added, item),
+                Told::Is(_) | Told::Gone(_) | Told::Once(_) => continue,
             };
             return Some(self.frame(kind, Some(item)));
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use imbl::OrdMap;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::model::definition::DefinitionText;
 use crate::model::id::VmId;
@@ -196,6 +196,8 @@ pub struct Inventory {
     writer: Mutex<()>,
     changes: broadcast::Sender<Change>,
     usage: ArcSwap<BTreeMap<VmId, Usage>>,
+    /// When use was last measured; `None`: never yet.
+    measured: watch::Sender<Option<Moment>>,
     read: ReadSpec,
 }
 
@@ -208,6 +210,7 @@ impl Inventory {
             writer: Mutex::new(()),
             changes: broadcast::channel(WATCH_BUFFER).0,
             usage: ArcSwap::default(),
+            measured: watch::Sender::new(None),
             read,
         }
     }
@@ -252,6 +255,13 @@ impl Inventory {
     /// Replace the measured use.
     pub fn set_usage(&self, usage: BTreeMap<VmId, Usage>) {
         self.usage.store(Arc::new(usage));
+        self.measured.send_replace(Some(Moment::now()));
+    }
+
+    /// When use was last measured, and each time that it is.
+    #[must_use]
+    pub fn measured(&self) -> watch::Receiver<Option<Moment>> {
+        self.measured.subscribe()
     }
 
     /// Change many VMs in one step: `edit` sees the picture and says what becomes of which VM.

@@ -146,6 +146,20 @@ pub struct ListEvents {
     pub since: Option<Moment>,
 }
 
+/// Events of everything on this host.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListAllEvents {
+    /// A VM's or node's id.
+    pub resource_id: Option<String>,
+    pub kinds: Vec<String>,
+    pub severity: Option<crate::model::event::Severity>,
+    pub since: Option<Moment>,
+    /// What the message holds, case ignored.
+    pub search: String,
+    pub page_size: i32,
+    pub page_token: String,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegisterNode {
     pub hostname: String,

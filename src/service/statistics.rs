@@ -41,7 +41,8 @@ pub async fn measure(core: Arc<Core>, stop: CancellationToken) {
         let any_on = core.inventory.picture().vms.values().any(|vm| vm.record.state.holds_resources());
         if !any_on {
             last.clear();
-            if !core.inventory.usage().is_empty() {
+            let never = core.inventory.measured().borrow().is_none();
+            if never || !core.inventory.usage().is_empty() {
                 core.inventory.set_usage(BTreeMap::new());
             }
             continue;

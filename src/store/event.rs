@@ -6,7 +6,7 @@ use super::codec::{decode, encode};
 use super::error::StoreError;
 use super::stored::{EventV1, subject_code};
 use super::tables::{EVENTS, EVENTS_BY_RESOURCE};
-use super::{Store, Transaction, key, prefix_end};
+use super::{Store, Transaction, key};
 use crate::model::event::{Event, SequencedEvent, Severity, Subject};
 use crate::model::vm::Moment;
 
@@ -17,12 +17,15 @@ pub(super) const KEPT: u64 = 50_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventFilter {
     pub subject: Option<Subject>,
-    /// Needs `subject`.
     pub resource_id: Option<String>,
     pub kinds: Vec<String>,
     pub severity: Option<Severity>,
     /// At or after.
     pub since: Option<Moment>,
+    /// What the message holds, in lower case; case does not matter there.
+    pub search: Option<String>,
+    /// Only older ones than the event of this number.
+    pub before: Option<u64>,
     pub limit: usize,
 }
 
@@ -33,6 +36,7 @@ impl EventFilter {
             && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && self.severity.is_none_or(|severity| event.severity == severity)
             && self.since.is_none_or(|since| event.at >= since)
+            && self.search.as_ref().is_none_or(|text| event.message.to_lowercase().contains(text))
     }
 }
 
@@ -65,34 +69,40 @@ impl Store {
         if filter.limit == 0 {
             return Ok(found);
         }
-        let mut take = |sequence: u64, bytes: &[u8]| -> Result<bool, StoreError> {
+        let begin = filter.before.unwrap_or(u64::MAX).to_be_bytes();
+        let read = |sequence: u64, bytes: &[u8]| -> Result<Option<SequencedEvent>, StoreError> {
             let event: Event = decode::<EventV1>(bytes, sequence)?.try_into()?;
-            if filter.matches(&event) {
-                found.push(SequencedEvent { sequence, event });
-            }
-            Ok(found.len() < filter.limit)
+            Ok(filter.matches(&event).then_some(SequencedEvent { sequence, event }))
         };
-        if let (Some(subject), Some(resource)) = (filter.subject, &filter.resource_id) {
-            let index = tx.open_table(EVENTS_BY_RESOURCE)?;
-            let prefix = resource_prefix(subject, resource);
-            let end = prefix_end(&prefix).unwrap_or_default();
-            for entry in index.range(prefix.as_slice()..end.as_slice())?.rev() {
-                let (at, _) = entry?;
-                let sequence = sequence_of(at.value().get(prefix.len()..).unwrap_or_default())?;
-                if let Some(value) = events.get(sequence.to_be_bytes().as_slice())?
-                    && !take(sequence, value.value())?
-                {
+        let Some(resource) = &filter.resource_id else {
+            for entry in events.range(..begin.as_slice())?.rev() {
+                let (at, value) = entry?;
+                found.extend(read(sequence_of(at.value())?, value.value())?);
+                if found.len() == filter.limit {
                     break;
                 }
             }
-        } else {
-            for entry in events.iter()?.rev() {
-                let (at, value) = entry?;
-                if !take(sequence_of(at.value())?, value.value())? {
+            return Ok(found);
+        };
+        let index = tx.open_table(EVENTS_BY_RESOURCE)?;
+        for subject in filter.subject.map_or(vec![Subject::Vm, Subject::Node], |subject| vec![subject]) {
+            let prefix = resource_prefix(subject, resource);
+            let end = key(&[&prefix, &begin]);
+            let mut left = filter.limit;
+            for entry in index.range(prefix.as_slice()..end.as_slice())?.rev() {
+                let (at, _) = entry?;
+                let sequence = sequence_of(at.value().get(prefix.len()..).unwrap_or_default())?;
+                let Some(value) = events.get(sequence.to_be_bytes().as_slice())? else { continue };
+                let event = read(sequence, value.value())?;
+                left -= usize::from(event.is_some());
+                found.extend(event);
+                if left == 0 {
                     break;
                 }
             }
         }
+        found.sort_by_key(|event| std::cmp::Reverse(event.sequence));
+        found.truncate(filter.limit);
         Ok(found)
     }
 }
@@ -118,6 +128,7 @@ impl Transaction<'_> {
             let old: Event = decode::<EventV1>(&old, sequence_of(&at)?)?.try_into()?;
             index.remove(index_key(&old, &at).as_slice())?;
         }
+        self.events.push(SequencedEvent { sequence, event: event.clone() });
         Ok(sequence)
     }
 }

@@ -8,6 +8,7 @@ mod codec;
 mod error;
 mod event;
 mod idempotency;
+mod metrics;
 mod migrate;
 mod node;
 mod open;
@@ -24,10 +25,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use tokio::sync::broadcast;
+
+use crate::model::event::SequencedEvent;
 
 pub use error::{OpenError, StoreError};
 pub use event::EventFilter;
 pub use idempotency::Kept;
+pub use metrics::MetricStore;
 pub use node::NodeFilter;
 pub use open::Inspected;
 pub use operation::OperationFilter;
@@ -43,6 +48,10 @@ pub struct Store {
 
 struct Inner {
     db: Database,
+    /// Held from the beginning of a commit until its events are told, so that they are told in the
+    /// order of their numbers.
+    writer: Mutex<()>,
+    events: broadcast::Sender<Arc<SequencedEvent>>,
     /// Why writes are refused, once a commit has failed.
     broken: Mutex<Option<String>>,
     path: Option<PathBuf>,
@@ -53,6 +62,24 @@ struct Inner {
 /// One durable transaction over all tables.
 pub struct Transaction<'db> {
     tx: &'db WriteTransaction,
+    /// Told once they are kept.
+    events: Vec<SequencedEvent>,
+}
+
+/// Events that one who listens may lag behind.
+const EVENTS_BUFFER: usize = 1024;
+
+impl Inner {
+    fn new(db: Database, path: Option<PathBuf>, lock: Option<File>) -> Self {
+        Self {
+            db,
+            writer: Mutex::new(()),
+            events: broadcast::channel(EVENTS_BUFFER).0,
+            broken: Mutex::new(None),
+            path,
+            _lock: lock,
+        }
+    }
 }
 
 impl Store {
@@ -64,18 +91,32 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let _writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &*self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(StoreError::Broken(why.clone()).into());
         }
         let mut tx = self.inner.db.begin_write().map_err(StoreError::from)?;
         tx.set_durability(Durability::Immediate).map_err(StoreError::from)?;
         tx.set_two_phase_commit(true);
-        let answer = work(&mut Transaction { tx: &tx })?;
+        let (answer, events) = {
+            let mut transaction = Transaction { tx: &tx, events: Vec::new() };
+            (work(&mut transaction)?, transaction.events)
+        };
         tx.commit().map_err(|error| {
             *self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
             StoreError::from(error)
         })?;
+        for event in events {
+            // Nobody listening is no error.
+            let _ = self.inner.events.send(Arc::new(event));
+        }
         Ok(answer)
+    }
+
+    /// Hear every event from now on, once it is kept, in order.
+    #[must_use]
+    pub fn event_watch(&self) -> broadcast::Receiver<Arc<SequencedEvent>> {
+        self.inner.events.subscribe()
     }
 
     fn read(&self) -> Result<ReadTransaction, StoreError> {

@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redb::backends::FileBackend;
@@ -57,10 +57,7 @@ impl Store {
             Err(error) => return Err(unreadable(path, &error)),
         };
         migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        let store = Self {
-            inner: Arc::new(Inner { db, broken: Mutex::new(None), path: Some(path.to_owned()), _lock: Some(lock) }),
-        };
-        Ok(store)
+        Ok(Self { inner: Arc::new(Inner::new(db, Some(path.to_owned()), Some(lock))) })
     }
 
     /// Make a state file that comes into being with what `fill` puts into it, or not at all.
@@ -75,7 +72,7 @@ impl Store {
         let part = part(path);
         let made = (|| {
             let db = write(path, &part)?;
-            let store = Self { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
+            let store = Self { inner: Arc::new(Inner::new(db, None, None)) };
             let answer = fill(&store)?;
             drop(store);
             hand_over(&part, path)?;
@@ -132,7 +129,7 @@ impl Store {
             .create_with_backend(redb::backends::InMemoryBackend::new())
             .map_err(|error| StoreError::Database(error.to_string()))?;
         migrate(&db, &STEPS)?;
-        Ok(Self { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) })
+        Ok(Self { inner: Arc::new(Inner::new(db, None, None)) })
     }
 }
 
@@ -305,7 +302,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
         }
         // A step that fails on this file fails here, before the file is touched.
         migrate(&db, &STEPS).map_err(damaged)?;
-        let store = Store { inner: Arc::new(Inner { db, broken: Mutex::new(None), path: None, _lock: None }) };
+        let store = Store { inner: Arc::new(Inner::new(db, None, None)) };
         store.verify().map_err(damaged)?;
         Ok(store.vm_all().map_err(damaged)?.len())
     }));

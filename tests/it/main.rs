@@ -1,5 +1,6 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
+mod events;
 mod house;
 mod lists;
 mod live;
@@ -8,6 +9,7 @@ mod retries;
 mod stream;
 mod surface;
 mod together;
+mod usage;
 mod vm;
 mod vm_update;
 mod vm_verbs;

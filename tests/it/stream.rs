@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
 
-use crate::support::{SOON, Server};
+use crate::support::{SOON, Server, service_of};
 
 /// The flag of the envelope that ends a stream.
 const END: u8 = 2;
@@ -28,13 +28,7 @@ pub enum Next {
 impl Frames {
     /// Begin a stream.
     pub async fn open(server: &Server, method: &str, body: &Value) -> Self {
-        let service = if method.contains("Node") {
-            "Quantixkvm.compute.v1.NodeService"
-        } else if method.contains("Operation") {
-            "Quantixkvm.operation.v1.OperationService"
-        } else {
-            "Quantixkvm.compute.v1.VMService"
-        };
+        let service = service_of(method);
         let text = body.to_string();
         let mut envelope = vec![0];
         envelope.extend(u32::try_from(text.len()).expect("a short message").to_be_bytes());

@@ -123,14 +123,7 @@ impl Server {
         body: &Value,
         headers: &[(&str, &str)],
     ) -> Result<Answer, reqwest::Error> {
-        let path = match method.split_once('/') {
-            Some(_) => method.to_owned(),
-            None if method.contains("Node") || method == "UpdateHeartbeat" || method == "UpdateLabels" => {
-                format!("Quantixkvm.compute.v1.NodeService/{method}")
-            }
-            None if method.contains("Operation") => format!("Quantixkvm.operation.v1.OperationService/{method}"),
-            None => format!("Quantixkvm.compute.v1.VMService/{method}"),
-        };
+        let path = if method.contains('/') { method.to_owned() } else { format!("{}/{method}", service_of(method)) };
         let mut request = self
             .http
             .post(format!("{}/{path}", self.url))
@@ -264,6 +257,18 @@ fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
         let _ = stdout.read_to_end(&mut rest);
     });
     (child, url, log)
+}
+
+/// The service that a method belongs to.
+pub fn service_of(method: &str) -> &'static str {
+    match method {
+        "ListEvents" | "WatchEvents" => "Quantixkvm.compute.v1.EventService",
+        _ if method.ends_with("MetricHistory") => "Quantixkvm.compute.v1.MetricService",
+        "UpdateHeartbeat" | "UpdateLabels" => "Quantixkvm.compute.v1.NodeService",
+        _ if method.contains("Node") => "Quantixkvm.compute.v1.NodeService",
+        _ if method.contains("Operation") => "Quantixkvm.operation.v1.OperationService",
+        _ => "Quantixkvm.compute.v1.VMService",
+    }
 }
 
 /// The state in a VM's JSON.

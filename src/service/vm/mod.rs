@@ -160,6 +160,7 @@ impl VmService {
             severity: wanted.severity,
             since: wanted.since,
             limit,
+            ..EventFilter::default()
         })?)
     }
 
