@@ -5,6 +5,7 @@ mod house;
 mod lists;
 mod live;
 mod node;
+mod plan;
 mod retries;
 mod stream;
 mod surface;

@@ -6,4 +6,5 @@ mod support;
 mod check;
 mod life;
 mod outside;
+mod plan;
 mod trouble;
