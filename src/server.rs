@@ -22,6 +22,7 @@ use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
 use crate::rpc::{self, RpcState};
 use crate::service::autostart;
+use crate::service::console::ConsoleService;
 use crate::service::core::{Core, LinkState};
 use crate::service::demo::{self, Demo, DemoMachine};
 use crate::service::idempotency::InFlight;
@@ -130,6 +131,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let history = Arc::new(History::new(Arc::clone(&core), Arc::clone(&nodes), past.map_err(other)?));
     let stop = CancellationToken::new();
 
+    let consoles = Arc::new(ConsoleService::new(Arc::clone(&core), Arc::clone(&vms), stop.clone()));
+
     let listeners = http::serve::bind(&config.listen)?;
     let mut addresses = Vec::new();
     for listener in &listeners {
@@ -147,7 +150,11 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         vms: Arc::clone(&vms),
         nodes: Arc::clone(&nodes),
         operations: Arc::clone(&operations),
+<<<<<<< HEAD
         history: Arc::clone(&history),
+=======
+        consoles: Arc::clone(&consoles),
+>>>>>>> heads/web2
         in_flight: Arc::new(InFlight::default()),
         stop: stop.clone(),
     };
@@ -161,6 +168,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         metrics: Arc::new(Metrics::new()),
         gate,
         live,
+        consoles: Arc::clone(&consoles),
     };
     let router = http::router(surface);
 
@@ -196,6 +204,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(wait_for_signal(stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
     stop.cancel();
+    consoles.tasks.close();
+    // What a console's client is told goes out first.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), consoles.tasks.wait()).await;
     for task in background {
         // Each ends with `stop`; what hangs is left behind.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;

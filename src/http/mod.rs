@@ -4,9 +4,11 @@
 //! connection ──► gate (Host, Origin) ──► request id ──► panic net ──► /<Service>/<Method>  rpc
 //!                                                                     /healthz /readyz /metrics
 //!                                                                     /live  WebSocket of a page
+//!                                                                     /consoles/<VM>/…  WebSockets
 //!                                                                     anything else by GET: the page
 //! ```
 
+mod console;
 pub mod gate;
 pub mod live;
 pub mod metrics;
@@ -26,6 +28,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use connectrpc::{ConnectError, ConnectRpcService};
 use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::service::console::ConsoleService;
 
 use gate::Gate;
 use metrics::Metrics;
@@ -48,6 +52,7 @@ pub struct Surface {
     pub gate: Gate,
     /// The pages' live connections.
     pub live: live::Live,
+    pub consoles: Arc<ConsoleService>,
 }
 
 #[derive(Clone)]
@@ -76,7 +81,8 @@ pub fn router(surface: Surface) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .with_state(facts)
-        .route("/live", any(live::live).with_state(surface.live));
+        .route("/live", any(live::live).with_state(surface.live))
+        .merge(console::routes(surface.consoles));
     for service in &services {
         router = router.route_service(&format!("/{service}/{{method}}"), rpc.clone());
     }

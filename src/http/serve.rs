@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,6 +75,10 @@ pub async fn serve(
         let ended = stop.clone();
         let router = router.clone();
         async move {
+            // A key that is typed must not wait for the answer to the one before it.
+            let listener = listener.tap_io(|socket| {
+                let _ = socket.set_nodelay(true);
+            });
             axum::serve(listener, router)
                 .with_graceful_shutdown(async move { ended.cancelled().await })
                 .await

@@ -8,7 +8,9 @@
 pub mod libvirt;
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::definition::{
     Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
@@ -50,6 +52,12 @@ pub enum HypervisorError {
     /// libvirt gave up waiting.
     #[error("libvirt timed out: {0}")]
     TimedOut(String),
+    /// Another program holds it; it may be taken from it.
+    #[error("{0}")]
+    InUse(String),
+    /// The guest holds the tray of its drive shut.
+    #[error("the guest holds the drive's tray: {0}")]
+    TrayHeld(String),
     /// Anything else, in libvirt's words.
     #[error("libvirt failed: {0}")]
     Failed(String),
@@ -207,6 +215,62 @@ pub struct NetworkInfo {
     pub bridge: Option<String>,
 }
 
+/// What of a running VM can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Consoles {
+    /// Place of the VNC display among its displays.
+    pub vnc: Option<u32>,
+    /// It has a display that is none of VNC's.
+    pub has_other_display: bool,
+    pub has_serial: bool,
+}
+
+/// How a serial port that another program has open is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SerialHold {
+    /// It is left to it: [`HypervisorError::InUse`].
+    IfFree,
+    /// It is taken from it.
+    TakeOver,
+}
+
+/// What a serial port says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SerialSaid<'a> {
+    Bytes(&'a [u8]),
+    /// Nothing more comes; why, in libvirt's words where it has any.
+    Ended(String),
+}
+
+/// Who hears a serial port. Called on a thread of the hypervisor's that serves all ports: it must
+/// neither block nor call the hypervisor.
+pub type SerialSink = Box<dyn Fn(SerialSaid<'_>) + Send + Sync>;
+
+/// An open serial port. Dropping it closes it, which may block.
+pub trait SerialPort: Send + Sync {
+    /// Type these bytes; blocks while the guest does not read them.
+    ///
+    /// # Errors
+    /// The port has ended.
+    fn write(&self, bytes: &[u8]) -> Result<()>;
+}
+
+/// What a screen shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub bytes: Vec<u8>,
+    /// `image/png`, or what an older QEMU makes.
+    pub mime_type: String,
+}
+
+/// How the tray of a drive is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tray {
+    /// The guest may hold it.
+    Ask,
+    Force,
+}
+
 /// The hypervisor. Every method blocks; every error is a [`HypervisorError`].
 pub trait Hypervisor: Send + Sync + 'static {
     /// Begin connecting, reconnecting with backoff for ever, and send what happens to `sink`.
@@ -319,6 +383,37 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Addresses that the guest agent reports; asking.
     fn agent_addresses(&self, id: VmId) -> Result<Addresses>;
+
+    // -- consoles --------------------------------------------------------------------------------
+
+    /// What of the running VM can be seen. Quick.
+    ///
+    /// # Errors
+    /// `Unsupported` on a driver without consoles; `WrongState` where it does not run.
+    fn consoles(&self, id: VmId) -> Result<Consoles>;
+
+    /// A connection of the caller's own to the VNC display at this place, past its password. Asking.
+    fn open_vnc(&self, id: VmId, place: u32) -> Result<UnixStream>;
+
+    /// Open the first serial port: `sink` hears it from now on, until the port is dropped. Opens a
+    /// connection and asks no QEMU.
+    ///
+    /// # Errors
+    /// `InUse`; `WrongState` where the VM does not run.
+    fn open_serial(&self, id: VmId, hold: SerialHold, sink: SerialSink) -> Result<Box<dyn SerialPort>>;
+
+    /// What the first screen shows. Asking.
+    fn screenshot(&self, id: VmId) -> Result<Picture>;
+
+    /// Press these keys together, by Linux's codes, and let go of them. Asking.
+    fn send_keys(&self, id: VmId, codes: &[u16], hold: Duration) -> Result<()>;
+
+    /// Put the file into the drive of this id, or take out what is in it, in the definition and, where
+    /// the VM is on, in the guest. Asking.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such drive; `TrayHeld`.
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()>;
 
     // -- statistics -----------------------------------------------------------------------------
 

@@ -77,6 +77,8 @@ pub enum Plan {
     /// Only our record is left.
     Forget,
     Redefine,
+    /// Put something into a drive, or take it out.
+    ChangeMedia,
 }
 
 /// Why a verb is not allowed now.
@@ -175,11 +177,13 @@ const FORCE_STOPPABLE: &[&str] = &["RUNNING", "PAUSED", "SUSPENDED", "CRASHED"];
 const DELETABLE: &[&str] = &["STOPPED", "SUSPENDED", "CRASHED", "LOST"];
 const SETTLED: &[&str] = &["RUNNING", "STOPPED", "PAUSED", "SUSPENDED", "CRASHED"];
 const LOST: &[&str] = &["LOST"];
+const NOT_SAVED: &[&str] = &["RUNNING", "PAUSED", "STOPPED", "CRASHED"];
 
 /// May `verb` be done to a VM in this situation, and what does it do.
 #[must_use]
 pub fn decide(situation: &Situation, verb: Verb) -> Decision {
     if let Some(pending) = &situation.pending
+        && !looks_on(verb)
         && !preempts(verb, pending.verb)
     {
         return Decision::Denied(Denial::Busy(pending.clone()));
@@ -230,6 +234,72 @@ pub fn decide(situation: &Situation, verb: Verb) -> Decision {
         },
         // Not verbs of an existing VM: creation makes one, draining asks for many stops.
         Verb::Create | Verb::Drain => Decision::Denied(Denial::AlreadySo),
+        Verb::MountIso | Verb::EjectIso => change_media(state),
+        Verb::Console | Verb::Screenshot => look_on(state),
+        Verb::SendKeys => match state {
+            PowerState::Running => Decision::Now,
+            PowerState::Provisioning
+            | PowerState::Stopped
+            | PowerState::Paused(_)
+            | PowerState::Suspended
+            | PowerState::Crashed(_)
+            | PowerState::Migrating
+            | PowerState::Lost
+            | PowerState::Unknown => Decision::Denied(Denial::WrongState(RUNNING)),
+        },
+    }
+}
+
+/// Whether `verb` only looks at the guest or types into it: possible while an operation holds the
+/// VM, for that is when an administrator wants to see what it does.
+fn looks_on(verb: Verb) -> bool {
+    match verb {
+        Verb::Console | Verb::Screenshot | Verb::SendKeys => true,
+        Verb::Create
+        | Verb::Start
+        | Verb::Stop
+        | Verb::ForceStop
+        | Verb::Reboot
+        | Verb::Reset
+        | Verb::Pause
+        | Verb::Resume
+        | Verb::Suspend
+        | Verb::Update
+        | Verb::Delete
+        | Verb::ForceDelete
+        | Verb::Adopt
+        | Verb::Redefine
+        | Verb::Drain
+        | Verb::MountIso
+        | Verb::EjectIso => false,
+    }
+}
+
+/// A crashed guest that is still there shows its last words.
+fn look_on(state: PowerState) -> Decision {
+    match state {
+        PowerState::Running | PowerState::Paused(_) | PowerState::Crashed(Activity::Active) => Decision::Now,
+        PowerState::Provisioning
+        | PowerState::Stopped
+        | PowerState::Suspended
+        | PowerState::Crashed(Activity::Inactive)
+        | PowerState::Migrating
+        | PowerState::Lost
+        | PowerState::Unknown => Decision::Denied(Denial::WrongState(RUNNING_PAUSED)),
+    }
+}
+
+/// A saved memory remembers its drives: a change of the definition would not reach it.
+fn change_media(state: PowerState) -> Decision {
+    match state {
+        PowerState::Running | PowerState::Paused(_) | PowerState::Stopped | PowerState::Crashed(_) => {
+            Decision::Begin(Plan::ChangeMedia)
+        }
+        PowerState::Provisioning
+        | PowerState::Suspended
+        | PowerState::Migrating
+        | PowerState::Lost
+        | PowerState::Unknown => Decision::Denied(Denial::WrongState(NOT_SAVED)),
     }
 }
 
@@ -247,8 +317,17 @@ fn preempts(verb: Verb, holder: Verb) -> bool {
             | Verb::Update
             | Verb::Adopt
             | Verb::Redefine
-            | Verb::Drain => true,
-            Verb::Create | Verb::ForceStop | Verb::Delete | Verb::ForceDelete => false,
+            | Verb::Drain
+            | Verb::MountIso
+            | Verb::EjectIso => true,
+            Verb::Create
+            | Verb::ForceStop
+            | Verb::Delete
+            | Verb::ForceDelete
+            // Never hold a VM.
+            | Verb::Console
+            | Verb::Screenshot
+            | Verb::SendKeys => false,
         }
 }
 
@@ -497,6 +576,21 @@ pub fn observe(plan: Plan, seen: Seen) -> Progress {
         },
         Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget => match seen {
             Seen::Gone | Seen::State(PowerState::Lost) => Progress::Settled,
+            Seen::State(
+                PowerState::Provisioning
+                | PowerState::Running
+                | PowerState::Stopped
+                | PowerState::Paused(_)
+                | PowerState::Suspended
+                | PowerState::Crashed(_)
+                | PowerState::Migrating
+                | PowerState::Unknown,
+            )
+            | Seen::Rebooted => Progress::Waiting,
+        },
+        // What a drive holds is no state of power: the end of the call is the end of the change.
+        Plan::ChangeMedia => match seen {
+            Seen::State(PowerState::Lost) | Seen::Gone => Progress::Missed,
             Seen::State(
                 PowerState::Provisioning
                 | PowerState::Running

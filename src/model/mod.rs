@@ -5,6 +5,7 @@
 pub mod definition;
 pub mod event;
 pub mod id;
+pub mod keys;
 pub mod lifecycle;
 pub mod metric;
 pub mod node;

@@ -24,11 +24,17 @@ pub enum Verb {
     Redefine,
     /// Of a node: stop its VMs before maintenance.
     Drain,
+    MountIso,
+    EjectIso,
+    /// See the screen or the serial port: no operation, but not possible at any time.
+    Console,
+    Screenshot,
+    SendKeys,
 }
 
 impl Verb {
     /// Every verb that `allowed_actions` lists, in its order.
-    pub const ACTIONS: [Self; 13] = [
+    pub const ACTIONS: [Self; 18] = [
         Self::Start,
         Self::Stop,
         Self::ForceStop,
@@ -42,6 +48,11 @@ impl Verb {
         Self::ForceDelete,
         Self::Adopt,
         Self::Redefine,
+        Self::MountIso,
+        Self::EjectIso,
+        Self::Console,
+        Self::Screenshot,
+        Self::SendKeys,
     ];
 
     /// The wire's word.
@@ -63,6 +74,11 @@ impl Verb {
             Self::Adopt => "adopt",
             Self::Redefine => "redefine",
             Self::Drain => "drain",
+            Self::MountIso => "mount_iso",
+            Self::EjectIso => "eject_iso",
+            Self::Console => "console",
+            Self::Screenshot => "screenshot",
+            Self::SendKeys => "send_keys",
         }
     }
 }
@@ -127,6 +143,13 @@ pub enum Intent {
     Update {
         /// The record as it will be, the new definition in it.
         vm: Box<super::vm::VmRecord>,
+    },
+    /// A medium being changed: what the drive holds afterwards says whether it was done.
+    Media {
+        /// Id of the drive.
+        cdrom: String,
+        /// Path of the medium; empty: ejected.
+        path: String,
     },
 }
 

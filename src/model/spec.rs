@@ -171,6 +171,14 @@ pub struct Cdrom {
     pub connected: Option<bool>,
 }
 
+impl Cdrom {
+    /// What the guest finds in the drive; empty: nothing.
+    #[must_use]
+    pub fn medium(&self) -> &str {
+        if self.connected == Some(false) { "" } else { &self.iso_path }
+    }
+}
+
 /// Model of a network card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum NicModel {

@@ -14,7 +14,7 @@ use super::id::clip;
 use super::spec::VmSpec;
 
 use spec::Origin;
-pub use spec::{spec, spec_change};
+pub use spec::{host_path, spec, spec_change};
 
 /// Characters of a VM's name at most.
 pub const NAME_MAX: usize = 255;

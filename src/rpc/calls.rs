@@ -121,6 +121,7 @@ mod tests {
     use crate::hypervisor::libvirt::Libvirt;
     use crate::hypervisor::{AcceleratorChoice, Hypervisor};
     use crate::model::operation::{Intent, OperationState, Verb};
+    use crate::service::console::ConsoleService;
     use crate::service::core::Core;
     use crate::service::demo::{self, Demo, DemoMachine};
     use crate::service::inventory::{Inventory, Vm};
@@ -150,9 +151,15 @@ mod tests {
         let nodes = Arc::new(opened.expect("the store answers"));
         let (_, ready) = watch::channel(Readiness::Ready);
         let vms = Arc::new(VmService::new(Arc::clone(&core), Arc::clone(&operations), Arc::clone(&nodes), ready));
+<<<<<<< HEAD
         let past = MetricStore::in_memory().expect("a store in memory");
         let history = Arc::new(History::new(Arc::clone(&core), Arc::clone(&nodes), past));
         RpcState { core, vms, nodes, operations, history, in_flight: Arc::default(), stop: CancellationToken::new() }
+=======
+        let stop = CancellationToken::new();
+        let consoles = Arc::new(ConsoleService::new(Arc::clone(&core), Arc::clone(&vms), stop.clone()));
+        RpcState { core, vms, nodes, operations, consoles, in_flight: Arc::default(), stop }
+>>>>>>> heads/web2
     }
 
     /// A change whose work begins an operation and then, where `words` says so, panics.

@@ -10,6 +10,7 @@
 //! in a task of its own (`calls`), on which the handler only waits.
 
 mod calls;
+mod console;
 mod enums;
 mod error;
 mod event;
@@ -43,6 +44,7 @@ use quantixkvm_proto::Quantixkvm::compute::v1::{
 use quantixkvm_proto::Quantixkvm::operation::v1::{OPERATION_SERVICE_SERVICE_NAME, OperationServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::service::console::ConsoleService;
 use crate::service::core::Core;
 use crate::service::idempotency::InFlight;
 use crate::service::metrics_history::History;
@@ -57,7 +59,11 @@ pub struct RpcState {
     pub vms: Arc<VmService>,
     pub nodes: Arc<NodeService>,
     pub operations: Arc<OperationService>,
+<<<<<<< HEAD
     pub history: Arc<History>,
+=======
+    pub consoles: Arc<ConsoleService>,
+>>>>>>> heads/web2
     pub in_flight: Arc<InFlight>,
     /// Cancelled when the server stops: open streams end.
     pub stop: CancellationToken,

@@ -17,7 +17,7 @@ use crate::service::vm::{Reboot, matches};
 use super::calls::{USER, change, refused};
 use super::rows::{Row, RowFrame, Rows};
 use super::watch::{self, Kind, Told, Watched};
-use super::{RpcState, plan_out, vm_in, vm_out};
+use super::{RpcState, console, plan_out, vm_in, vm_out};
 
 pub(super) struct Vms(pub RpcState);
 
@@ -299,38 +299,59 @@ impl wire::VmService for Vms {
 
     async fn get_console(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::GetConsoleRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::GetConsoleRequest>,
     ) -> ServiceResult<wire::ConsoleInfo> {
-        Err(ConnectError::unimplemented("get_console"))
+        let (id, wanted) = console::wanted(&request.to_owned_message()).map_err(refused(&ctx))?;
+        let granted = self.0.consoles.grant(id, wanted).await.map_err(refused(&ctx))?;
+        Response::ok(console::info(id, wanted, granted))
     }
 
     async fn get_screenshot(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::GetScreenshotRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::GetScreenshotRequest>,
     ) -> ServiceResult<wire::Screenshot> {
-        Err(ConnectError::unimplemented("get_screenshot"))
+        let id = vm_in::vm_id(request.vm_id).map_err(refused(&ctx))?;
+        Response::ok(console::screenshot(self.0.consoles.screenshot(id).await.map_err(refused(&ctx))?))
     }
 
-    async fn send_keys(&self, _: RequestContext, _: ServiceRequest<'_, wire::SendKeysRequest>) -> ServiceResult<Empty> {
-        Err(ConnectError::unimplemented("send_keys"))
+    async fn send_keys(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::SendKeysRequest>,
+    ) -> ServiceResult<Empty> {
+        let request = request.to_owned_message();
+        let (id, codes, hold) = console::keys(&request).map_err(refused(&ctx))?;
+        let work = move |state: RpcState, caller: Caller| async move {
+            state.consoles.send_keys(&caller, id, codes, hold).await
+        };
+        let done: Result<Empty, ConnectError> =
+            change(&self.0, &ctx, &request, work, |_, ()| Empty::default(), |_, _| Ok(())).await;
+        Ok(done?.into())
     }
 
     async fn mount_iso(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::MountISORequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::MountISORequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
-        Err(ConnectError::unimplemented("mount_iso"))
+        let request = request.to_owned_message();
+        let id = vm_in::vm_id(&request.vm_id).map_err(refused(&ctx))?;
+        let (how, path) = (console::media(&request.cdrom_id, request.force), request.iso_path.clone());
+        let work = move |state: RpcState, caller| async move { state.vms.mount_iso(&caller, id, how, path).await };
+        self.verb(&ctx, &request, work).await
     }
 
     async fn eject_iso(
         &self,
-        _: RequestContext,
-        _: ServiceRequest<'_, wire::EjectISORequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::EjectISORequest>,
     ) -> ServiceResult<wire::VirtualMachine> {
-        Err(ConnectError::unimplemented("eject_iso"))
+        let request = request.to_owned_message();
+        let id = vm_in::vm_id(&request.vm_id).map_err(refused(&ctx))?;
+        let how = console::media(&request.cdrom_id, request.force);
+        self.verb(&ctx, &request, move |state, caller| async move { state.vms.eject_iso(&caller, id, how).await }).await
     }
 
     async fn get_vm_definition(

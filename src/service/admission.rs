@@ -107,7 +107,11 @@ pub fn starts(operation: &Operation) -> bool {
         Verb::Start | Verb::Resume => true,
         Verb::Create => match &operation.intent {
             Intent::Create(intent) => intent.start_after,
-            Intent::Plain | Intent::Delete(_) | Intent::Redefine | Intent::Update { .. } => false,
+            Intent::Plain
+            | Intent::Delete(_)
+            | Intent::Redefine
+            | Intent::Update { .. }
+            | Intent::Media { .. } => false,
         },
         Verb::Stop
         | Verb::ForceStop
@@ -120,7 +124,12 @@ pub fn starts(operation: &Operation) -> bool {
         | Verb::ForceDelete
         | Verb::Adopt
         | Verb::Redefine
-        | Verb::Drain => false,
+        | Verb::Drain
+        | Verb::MountIso
+        | Verb::EjectIso
+        | Verb::Console
+        | Verb::Screenshot
+        | Verb::SendKeys => false,
     }
 }
 

@@ -220,6 +220,10 @@ impl From<HypervisorError> for ServiceError {
             }
             HypervisorError::AlreadyExists(what) => Self::AlreadyExists(what),
             HypervisorError::Refused(_) => Self::Invalid(vec![Violation::new("spec", message)]),
+            HypervisorError::InUse(_) => Self::Precondition { reason: "IN_USE", subject: String::new(), message },
+            HypervisorError::TrayHeld(_) => {
+                Self::Precondition { reason: "TRAY_HELD", subject: String::new(), message }
+            }
             HypervisorError::WrongState(_) => {
                 Self::Precondition { reason: "HYPERVISOR_STATE", subject: String::new(), message }
             }

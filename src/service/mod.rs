@@ -15,6 +15,7 @@ pub mod admission;
 pub mod autostart;
 pub mod check;
 pub mod conditions;
+pub mod console;
 pub mod core;
 pub mod demo;
 pub mod error;

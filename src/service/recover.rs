@@ -7,6 +7,7 @@ use crate::model::event::Severity;
 use crate::model::id::VmId;
 use crate::model::lifecycle::{Plan, Progress, Seen, observe};
 use crate::model::operation::{CreateIntent, DeleteIntent, Intent, Operation, Verb};
+use crate::model::spec::VmSpec;
 use crate::model::vm::{Lifetime, VmRecord};
 
 use super::core::{Core, blocking};
@@ -39,6 +40,7 @@ pub async fn recover(
             close(core, operations, running, None, done.map_err(ServiceError::from)).await
         }
         Intent::Update { vm } => update(core, operations, running, *vm).await,
+        Intent::Media { cdrom, path } => media(core, operations, running, &cdrom, &path).await,
         Intent::Plain if operation.verb == Verb::Drain => {
             close(core, operations, running, None, Err(interrupted(&operation, "the node"))).await
         }
@@ -113,6 +115,26 @@ async fn update(
     }
 }
 
+/// A change of a medium: what the drive holds now says whether it was done.
+async fn media(
+    core: &Arc<Core>,
+    operations: &Arc<OperationService>,
+    running: &Arc<Running>,
+    cdrom: &str,
+    path: &str,
+) -> Result<(), ServiceError> {
+    let operation = running.operation();
+    let id = vm_id(&operation)?;
+    let Some(now) = core.ask(move |h| h.describe(id)).await? else {
+        return close(core, operations, running, None, Err(gone(&operation))).await;
+    };
+    let holds = |spec: &VmSpec| spec.cdroms.iter().any(|drive| drive.id == cdrom && drive.medium() == path);
+    let done = holds(&now.spec) && now.running_spec.as_ref().is_none_or(holds);
+    let name = core.inventory.get(id).map_or_else(|| id.to_string(), |vm| format!("VM \"{}\"", vm.record.name));
+    let result = if done { Ok(()) } else { Err(interrupted(&operation, &name)) };
+    close(core, operations, running, None, result).await
+}
+
 /// A verb of power: what libvirt shows now says whether it was done.
 async fn plain(
     core: &Arc<Core>,
@@ -134,7 +156,12 @@ async fn plain(
         | Verb::ForceDelete
         | Verb::Adopt
         | Verb::Redefine
-        | Verb::Drain => Plan::Reboot,
+        | Verb::Drain
+        | Verb::MountIso
+        | Verb::EjectIso
+        | Verb::Console
+        | Verb::Screenshot
+        | Verb::SendKeys => Plan::Reboot,
     };
     let seen = match core.ask(move |h| h.look(id)).await? {
         Some(listed) => Seen::State(listed.state),

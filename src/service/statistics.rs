@@ -147,7 +147,12 @@ fn keeps_busy(operation: &Operation) -> bool {
         | Verb::ForceDelete
         | Verb::Adopt
         | Verb::Redefine
-        | Verb::Drain => false,
+        | Verb::Drain
+        | Verb::MountIso
+        | Verb::EjectIso
+        | Verb::Console
+        | Verb::Screenshot
+        | Verb::SendKeys => false,
     }
 }
 

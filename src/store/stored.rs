@@ -77,6 +77,11 @@ coded!(verb_code, verb_of, Verb,
     Verb::Adopt => 13 = Verb::Adopt,
     Verb::Redefine => 14 = Verb::Redefine,
     Verb::Drain => 15 = Verb::Drain,
+    Verb::MountIso => 16 = Verb::MountIso,
+    Verb::EjectIso => 17 = Verb::EjectIso,
+    Verb::Console => 18 = Verb::Console,
+    Verb::Screenshot => 19 = Verb::Screenshot,
+    Verb::SendKeys => 20 = Verb::SendKeys,
 );
 
 coded!(operation_state_code, operation_state_of, OperationState,
@@ -249,6 +254,7 @@ enum IntentV1 {
     Delete { vm: [u8; 16], volumes: Vec<(String, String)>, kept: Vec<(String, String)>, inventory_only: bool },
     Redefine,
     Update { vm: VmV1 },
+    Media { cdrom: String, path: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -303,6 +309,7 @@ impl From<&Intent> for IntentV1 {
             Intent::Plain => Self::Plain,
             Intent::Redefine => Self::Redefine,
             Intent::Update { vm } => Self::Update { vm: VmV1::from(vm.as_ref()) },
+            Intent::Media { cdrom, path } => Self::Media { cdrom: cdrom.clone(), path: path.clone() },
             Intent::Create(create) => Self::Create {
                 vm: VmV1::from(&create.vm),
                 volumes: create
@@ -337,6 +344,7 @@ impl TryFrom<IntentV1> for Intent {
             IntentV1::Plain => Self::Plain,
             IntentV1::Redefine => Self::Redefine,
             IntentV1::Update { vm } => Self::Update { vm: Box::new(vm.try_into()?) },
+            IntentV1::Media { cdrom, path } => Self::Media { cdrom, path },
             IntentV1::Create { vm, volumes, autostart, start_after } => Self::Create(Box::new(CreateIntent {
                 vm: vm.try_into()?,
                 volumes: volumes

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use quantixkvm::hypervisor::{
-    Addresses, AgentChannel, GuestRequest, HostOffer, Hypervisor, HypervisorError, NetworkInfo, Notice, Result,
-    StartFrom, Undefine,
+    Addresses, AgentChannel, Consoles, GuestRequest, HostOffer, Hypervisor, HypervisorError, NetworkInfo, Notice,
+    Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom, Tray, Undefine,
 };
 use quantixkvm::model::definition::{
     Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
@@ -250,6 +250,24 @@ impl Hypervisor for Faulty {
     }
     fn agent_addresses(&self, id: VmId) -> Result<Addresses> {
         self.inner.agent_addresses(id)
+    }
+    fn consoles(&self, id: VmId) -> Result<Consoles> {
+        self.inner.consoles(id)
+    }
+    fn open_vnc(&self, id: VmId, place: u32) -> Result<std::os::unix::net::UnixStream> {
+        self.inner.open_vnc(id, place)
+    }
+    fn open_serial(&self, id: VmId, hold: SerialHold, sink: SerialSink) -> Result<Box<dyn SerialPort>> {
+        self.inner.open_serial(id, hold, sink)
+    }
+    fn screenshot(&self, id: VmId) -> Result<Picture> {
+        self.inner.screenshot(id)
+    }
+    fn send_keys(&self, id: VmId, codes: &[u16], hold: std::time::Duration) -> Result<()> {
+        self.inner.send_keys(id, codes, hold)
+    }
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
+        self.effect("change_media", |inner| inner.change_media(id, drive, path, tray))
     }
     fn counters(&self) -> Result<HashMap<VmId, VmCounters>> {
         self.inner.counters()

@@ -42,7 +42,7 @@ fn after(plan: Plan, from: PowerState) -> PowerState {
         }
         Plan::Pause => PowerState::Paused(PausedReason::User),
         Plan::Save => PowerState::Suspended,
-        Plan::Reboot | Plan::Reset | Plan::Redefine => from,
+        Plan::Reboot | Plan::Reset | Plan::Redefine | Plan::ChangeMedia => from,
         Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget => panic!("nothing was deleted"),
     }
 }

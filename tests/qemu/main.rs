@@ -4,6 +4,7 @@
 mod support;
 
 mod check;
+mod console;
 mod life;
 mod outside;
 mod plan;

@@ -5,6 +5,7 @@
 
 pub mod console;
 pub mod testbed;
+pub mod ws;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

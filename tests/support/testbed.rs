@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -84,6 +86,27 @@ impl Testbed {
         Command::new("virsh").args(["-q", "-c", &self.uri]).args(arguments).output().expect("virsh runs")
     }
 
+    /// `virsh console` on a terminal of its own, once it has the serial port.
+    pub fn virsh_console(&self, uuid: &str, flags: &[&str]) -> Holder {
+        let command = format!("virsh -c '{}' console {} {uuid}", self.uri, flags.join(" "));
+        let mut child = Command::new("script")
+            .args(["-qefc", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("script runs");
+        let mut said = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        while !line.contains("Escape character") {
+            line.clear();
+            assert!(said.read_line(&mut line).expect("its output") > 0, "virsh console has ended");
+        }
+        // Whatever else it says is read, so that it never blocks.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Holder(child)
+    }
+
     /// A file for virsh to read.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.dir.join(name);
@@ -115,6 +138,27 @@ impl Testbed {
         // DHCP leases outlive their VMs, and are the network's.
         found.retain(|path| !path.contains("/dnsmasq/"));
         found
+    }
+}
+
+/// A program that has a serial port open; it ends with the value.
+pub struct Holder(Child);
+
+impl Holder {
+    /// Until it ends by itself.
+    pub fn until_end(&mut self, within: Duration) {
+        let deadline = Instant::now() + within;
+        while self.0.try_wait().expect("a child").is_none() {
+            assert!(Instant::now() < deadline, "virsh console still has the port after {within:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

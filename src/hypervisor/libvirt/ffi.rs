@@ -1,6 +1,9 @@
 //! The calls into libvirt that the `virt` crate does not wrap or wraps wrongly: events, the close
-//! callback, bulk statistics (its wrapper leaks), DHCP leases. The only unsafe code of the project.
+//! callback, bulk statistics (its wrapper leaks), DHCP leases, streams that tell when there is something
+//! to read (its wrapper's callback is left dangling when the stream moves). The only unsafe code of the project.
 #![allow(unsafe_code)]
+
+pub(super) mod stream;
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -63,6 +66,13 @@ pub(super) fn duplicate(number: c_int) -> Option<std::os::fd::OwnedFd> {
     }
     // SAFETY: the number is only duplicated, which fails where it names no open file.
     rustix::io::fcntl_dupfd_cloexec(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }, 0).ok()
+}
+
+/// A file that libvirt opened for its caller, which owns it from now on.
+pub(super) fn own(number: c_int) -> Option<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd as _;
+    // SAFETY: libvirt gives the number away, and nobody else has it.
+    (number >= 0).then(|| unsafe { std::os::fd::OwnedFd::from_raw_fd(number) })
 }
 
 unsafe extern "C" fn drop_sink(opaque: *mut c_void) {

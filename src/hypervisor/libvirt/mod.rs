@@ -1,6 +1,7 @@
 //! libvirt, at any URI: `qemu:///system`, `qemu:///session`, `test:///…`. The only room in which a
 //! VM is called a domain.
 
+mod console;
 mod error;
 mod ffi;
 mod link;
@@ -14,6 +15,7 @@ mod storage;
 pub mod xml;
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +26,9 @@ use virt::error::Error;
 use virt::sys;
 
 use super::{
-    Accelerator, AcceleratorChoice, Addresses, AgentChannel, GuestRequest, HostOffer, Hypervisor, HypervisorError,
-    NetworkInfo, Notice, Result, StartFrom, Undefine,
+    Accelerator, AcceleratorChoice, Addresses, AgentChannel, Consoles, GuestRequest, HostOffer, Hypervisor,
+    HypervisorError, NetworkInfo, Notice, Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom, Tray,
+    Undefine,
 };
 use crate::model::definition::{
     Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
@@ -610,6 +613,30 @@ impl Hypervisor for Libvirt {
             .collect();
         ips.sort_by_key(|ip| ip.contains(':'));
         Ok(Addresses { ips })
+    }
+
+    fn consoles(&self, id: VmId) -> Result<Consoles> {
+        console::consoles(self, id)
+    }
+
+    fn open_vnc(&self, id: VmId, place: u32) -> Result<UnixStream> {
+        console::open_vnc(self, id, place)
+    }
+
+    fn open_serial(&self, id: VmId, hold: SerialHold, sink: SerialSink) -> Result<Box<dyn SerialPort>> {
+        console::open_serial(self, id, hold, sink)
+    }
+
+    fn screenshot(&self, id: VmId) -> Result<Picture> {
+        console::screenshot(self, id)
+    }
+
+    fn send_keys(&self, id: VmId, codes: &[u16], hold: Duration) -> Result<()> {
+        console::send_keys(self, id, codes, hold)
+    }
+
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
+        console::change_media(self, id, drive, path, tray)
     }
 
     fn counters(&self) -> Result<HashMap<VmId, VmCounters>> {

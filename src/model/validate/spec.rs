@@ -45,6 +45,26 @@ pub(super) enum Origin {
     Definition,
 }
 
+/// An absolute path in its one plain spelling, so that two names of one file are equal.
+#[must_use]
+pub fn host_path(value: &str, field: &str) -> Option<Violation> {
+    let wrong = |description: String| Some(Violation::new(field, description));
+    if let Some(violation) = line(value, field, PATH_MAX) {
+        Some(violation)
+    } else if value.len() > PATH_MAX {
+        wrong(format!("may hold {PATH_MAX} bytes at most; it has {}", value.len()))
+    } else if !value.starts_with('/') {
+        wrong(format!("must be an absolute path on the host; {} is not", quoted(value)))
+    } else if value.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+        wrong(format!(
+            "must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not",
+            quoted(value)
+        ))
+    } else {
+        None
+    }
+}
+
 /// Everything that is wrong with a specification of a defined VM, fields under `prefix`.
 #[must_use]
 pub fn spec(spec: &VmSpec, prefix: &str) -> Vec<Violation> {
@@ -329,23 +349,8 @@ impl Rules<'_> {
 
     /// An absolute path in its one plain spelling, so that two names of one file are equal.
     fn path(&mut self, path: &str, value: &str) {
-        if value.is_empty() {
-            return;
-        }
-        if let Some(violation) = line(value, &self.at(path), PATH_MAX) {
-            self.found.push(violation);
-        } else if value.len() > PATH_MAX {
-            self.wrong(path, format!("may hold {PATH_MAX} bytes at most; it has {}", value.len()));
-        } else if !value.starts_with('/') {
-            self.wrong(path, format!("must be an absolute path on the host; {} is not", quoted(value)));
-        } else if value.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-            self.wrong(
-                path,
-                format!(
-                    "must be written without \".\", \"..\" and doubled or trailing \"/\"; {} is not",
-                    quoted(value)
-                ),
-            );
+        if !value.is_empty() {
+            self.found.extend(host_path(value, &self.at(path)));
         }
     }
 

@@ -320,7 +320,7 @@ impl NodeService {
             (Some(vm), _) if admission::holds(vm) => None,
             (Some(vm), _) => Some(Promised::to(&inventory.spec(vm))),
             (None, Intent::Create(intent)) => Some(Promised::to(&inventory.reader()(&intent.vm.definition))),
-            (None, Intent::Plain | Intent::Delete(_) | Intent::Redefine | Intent::Update { .. }) => None,
+            (None, Intent::Plain | Intent::Delete(_) | Intent::Redefine | Intent::Update { .. } | Intent::Media { .. }) => None,
         }
     }
 

@@ -77,7 +77,7 @@ impl VmService {
     }
 
     /// May a verb that needs no operation be done now.
-    pub(super) fn permit(&self, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
+    pub(in crate::service) fn permit(&self, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
         let (vm, decision, _) = self.decision(id, verb)?;
         match decision {
             Decision::Now | Decision::Begin(_) => Ok(vm),

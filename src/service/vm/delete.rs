@@ -45,7 +45,11 @@ impl VmService {
             .await?;
         let intent = match &hold.operation().intent {
             Intent::Delete(intent) => intent.clone(),
-            Intent::Plain | Intent::Create(_) | Intent::Redefine | Intent::Update { .. } => {
+            Intent::Plain
+            | Intent::Create(_)
+            | Intent::Redefine
+            | Intent::Update { .. }
+            | Intent::Media { .. } => {
                 return Err(ServiceError::Internal("a deletion lost its intent".to_owned()));
             }
         };
@@ -124,7 +128,8 @@ fn gone_step(plan: Plan) -> &'static str {
         | Plan::Reset
         | Plan::Pause
         | Plan::Save
-        | Plan::Redefine => "removing",
+        | Plan::Redefine
+        | Plan::ChangeMedia => "removing",
     }
 }
 

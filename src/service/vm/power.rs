@@ -137,7 +137,8 @@ impl VmService {
                     | Plan::Undefine
                     | Plan::PowerOffThenUndefine
                     | Plan::Forget
-                    | Plan::Redefine => Cancel::Impossible,
+                    | Plan::Redefine
+                    | Plan::ChangeMedia => Cancel::Impossible,
                 };
                 Ok(())
             })
@@ -183,7 +184,8 @@ impl VmService {
             | Plan::Undefine
             | Plan::PowerOffThenUndefine
             | Plan::Forget
-            | Plan::Redefine => Ok(()),
+            | Plan::Redefine
+            | Plan::ChangeMedia => Ok(()),
         }
     }
 
@@ -243,7 +245,11 @@ impl VmService {
                 })
                 .await
             }
-            Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget | Plan::Redefine => {
+            Plan::Undefine
+            | Plan::PowerOffThenUndefine
+            | Plan::Forget
+            | Plan::Redefine
+            | Plan::ChangeMedia => {
                 Err(ServiceError::Internal("a plan that is not one of power was asked of the power verbs".to_owned()))
             }
         }
@@ -445,6 +451,7 @@ fn told(plan: Plan, vm: &Vm) -> Outcome {
         Plan::Undefine | Plan::PowerOffThenUndefine | Plan::Forget => {
             Outcome::info("vm.deleted", format!("VM \"{name}\" was deleted"))
         }
+        Plan::ChangeMedia => Outcome::info("vm.media_changed", format!("a medium of VM \"{name}\" was changed")),
         Plan::Redefine => Outcome::info("vm.redefined", format!("VM \"{name}\" was defined again")),
     }
 }

@@ -1,7 +1,7 @@
 // What a call answers when it does not do what was asked, in the shape that the page shows.
 
 import { Code, ConnectError } from '@connectrpc/connect';
-import { BadRequestSchema, RequestInfoSchema } from '@/gen/google/rpc/error_details_pb';
+import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from '@/gen/google/rpc/error_details_pb';
 
 export interface FieldViolation {
   /** Path in proto spelling: `spec.disks[0].size_gib`. */
@@ -13,6 +13,8 @@ export interface FieldViolation {
 export interface Problem {
   /** Connect's code: `failed_precondition`. */
   readonly code: string;
+  /** The server's word for the situation: `STALE_RESOURCE_VERSION`. Empty: none. */
+  readonly reason: string;
   /** A sentence of the server's. */
   readonly message: string;
   readonly fieldViolations: readonly FieldViolation[];
@@ -32,6 +34,7 @@ export function toProblem(thrown: unknown): Problem {
   const offline = error.code === Code.Unknown && error.cause instanceof TypeError;
   return {
     code: offline ? 'unavailable' : codeName(error.code),
+    reason: error.findDetails(ErrorInfoSchema)[0]?.reason ?? '',
     message: offline ? 'The server was not reached. What was asked may not have arrived.' : error.rawMessage,
     fieldViolations: violations.map(({ field, description }) => ({ field, message: description })),
     requestId: info?.requestId || (error.metadata.get('x-request-id') ?? ''),

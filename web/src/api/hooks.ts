@@ -7,8 +7,9 @@ import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import type { Operation } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import type { ConnectionState } from './live';
 import type { NodePoint } from './node_metrics';
-import { events, live, nodeMetrics, nodes, operations, usage, vms } from './stores';
+import { events, live, nodeMetrics, nodes, operations, usage, vmMetrics, vms } from './stores';
 import type { DiskTotals, VmUsage } from './usage';
+import type { VmPoint } from './vm_metrics';
 
 export function useConnection(): ConnectionState {
   return useSyncExternalStore(live.subscribe, live.state);
@@ -77,5 +78,13 @@ export function useNodeMetrics(nodeId: string): readonly NodePoint[] {
   return useSyncExternalStore(
     useCallback((listener: () => void) => nodeMetrics.subscribe(nodeId, listener), [nodeId]),
     useCallback(() => nodeMetrics.points(nodeId), [nodeId]),
+  );
+}
+
+/** What a VM did in the last minutes, oldest first. */
+export function useVmMetrics(vmId: string): readonly VmPoint[] {
+  return useSyncExternalStore(
+    useCallback((listener: () => void) => vmMetrics.subscribe(vmId, listener), [vmId]),
+    useCallback(() => vmMetrics.points(vmId), [vmId]),
   );
 }

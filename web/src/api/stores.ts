@@ -16,6 +16,7 @@ import { EventLog } from './event_log';
 import { NodeMetricsStore } from './node_metrics';
 import type { Unsubscribe } from './signal';
 import { UsageStore } from './usage';
+import { VmMetricsStore } from './vm_metrics';
 import { isOlder } from './vm_order';
 
 function openSocket(): WebSocket {
@@ -29,6 +30,7 @@ export const nodes = new Collection<Node>();
 export const operations = new Collection<Operation>();
 export const usage = new UsageStore(live);
 export const nodeMetrics = new NodeMetricsStore(live);
+export const vmMetrics = new VmMetricsStore(live);
 export const events = new EventLog();
 
 /** Ended operations that are kept, newest; the page of operations asks the server for more. */

@@ -27,17 +27,21 @@ interface Props {
   readonly span?: number | undefined;
   /** Changes with the theme: colours on a canvas do not follow by themselves. */
   readonly theme: string;
+  /** Charts of one name share their cursor. */
+  readonly together?: string | undefined;
+  /** A moment under the cursor, in words. Absent: the time of day. */
+  readonly when?: ((seconds: number) => string) | undefined;
 }
 
 const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export default function Chart({ label, times, series, format, max, height = 132, span, theme }: Props): ReactElement {
+export default function Chart({ label, times, series, format, max, height = 132, span, theme, together, when }: Props): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const latest = useRef({ format, max, span });
+  const latest = useRef({ format, max, span, when });
   const shape = series.map((one) => `${one.name} ${one.hue}`).join('|');
   useEffect(() => {
-    latest.current = { format, max, span };
+    latest.current = { format, max, span, when };
   });
 
   useEffect(() => {
@@ -50,7 +54,7 @@ export default function Chart({ label, times, series, format, max, height = 132,
         width: Math.max(80, element.clientWidth),
         height,
         padding: [8, 6, 0, 0],
-        cursor: { y: false, points: { size: 6 } },
+        cursor: { y: false, points: { size: 6 }, ...(together === undefined ? {} : { sync: { key: together } }) },
         legend: { live: true },
         scales: {
           x: { time: true, range: (_plot, from, to) => [latest.current.span === undefined ? from : to - latest.current.span, to] },
@@ -64,7 +68,7 @@ export default function Chart({ label, times, series, format, max, height = 132,
           },
         ],
         series: [
-          { value: (_plot, at) => (at === null ? '' : new Date(at * 1000).toLocaleTimeString()) },
+          { value: (_plot, at) => (at === null ? '' : (latest.current.when?.(at) ?? new Date(at * 1000).toLocaleTimeString())) },
           ...shape.split('|').map((one): uPlot.Series => {
             const [name = '', hue = ''] = one.split(/ (?=--)/);
             const stroke = hueOf(hue);
@@ -86,11 +90,11 @@ export default function Chart({ label, times, series, format, max, height = 132,
       made.destroy();
       plot.current = null;
     };
-  }, [shape, height, theme]);
+  }, [shape, height, theme, together]);
 
   useEffect(() => {
     plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
-  }, [times, series, theme, shape, height]);
+  }, [times, series, theme, shape, height, together]);
 
   return <div className="q-chart" role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
 }

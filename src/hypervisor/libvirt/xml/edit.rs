@@ -3,6 +3,7 @@
 //! a disk's target, a card's MAC.
 
 use super::caps::HostProfile;
+use super::consoles::insert;
 use super::devices::{self, unsupported};
 use super::metadata;
 use super::read::read_tree;
@@ -164,7 +165,7 @@ fn remodel(cpu: &mut Element, fresh: &Element) {
     }
 }
 
-fn is_disk(device: &Element, kind: &str, target: &str) -> bool {
+pub(super) fn is_disk(device: &Element, kind: &str, target: &str) -> bool {
     device.name == "disk"
         && device.get("device").unwrap_or("disk") == kind
         && device.child("target").is_some_and(|found| found.get("dev") == Some(target))
@@ -255,13 +256,7 @@ fn edit_cdroms(devices: &mut Element, old: &VmSpec, spec: &VmSpec, targets: &Tar
             continue;
         }
         if let Some(device) = devices.children_mut().find(|device| is_disk(device, "cdrom", target)) {
-            let inserted = !wanted.iso_path.is_empty() && wanted.connected != Some(false);
-            device.remove_named("source");
-            if inserted {
-                let (kind, source) = devices::source(&wanted.iso_path);
-                device.set("type", kind);
-                device.push(source);
-            }
+            insert(device, Some(wanted.medium()).filter(|path| !path.is_empty()));
         } else {
             needs_controller(devices, *bus);
             devices.push(devices::cdrom(wanted, target, *bus, None));

@@ -2,6 +2,7 @@
 //! Everything is written by an escaping writer and read within bounds: the text may be anybody's.
 
 pub mod caps;
+mod consoles;
 mod devices;
 pub mod edit;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tree;
 pub mod write;
 
 pub use caps::{Driver, HostProfile};
+pub use consoles::{read_consoles, with_medium};
 pub use edit::edit_domain;
 pub use host_file::HostFile;
 pub use metadata::{METADATA_PREFIX, METADATA_URI, read_metadata, write_metadata};

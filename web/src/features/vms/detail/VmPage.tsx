@@ -1,22 +1,32 @@
 // One VM: its head and its tabs.
 
-import type { ReactElement } from 'react';
-import { NavLink, Outlet, useParams } from 'react-router';
+import './detail.css';
+import { useEffect, type ReactElement } from 'react';
+import { Link, NavLink, Outlet, useParams } from 'react-router';
 import { useVm, useVmsKnown } from '@/api/hooks';
-import { Page } from '@/app/Page';
 import { paths, VM_TABS } from '@/app/paths';
 import { EmptyState } from '@/ui/EmptyState';
-import { StateBadge } from '@/ui/StateBadge';
-import { vmState } from '../vm_state';
+import { VmHead } from './VmHead';
 
 export default function VmPage(): ReactElement | null {
   const { id = '' } = useParams();
   const vm = useVm(id);
   const known = useVmsKnown();
-  if (vm === undefined) return known ? <EmptyState title="There is no VM with this id" /> : null;
-  const { tone, word, why } = vmState(vm);
+  const title = vm?.name;
+  useEffect(() => {
+    if (title !== undefined) document.title = `${title} · Quantix-KVM`;
+  }, [title]);
+  if (vm === undefined) {
+    if (!known) return null;
+    return (
+      <EmptyState title="There is no VM with this id">
+        <p>It may have been deleted; its <Link to={paths.events(`?resource=${id}`)}>events</Link> are kept. <Link to={paths.vms()}>All VMs</Link></p>
+      </EmptyState>
+    );
+  }
   return (
-    <Page title={vm.name} aside={<StateBadge tone={tone} word={word} title={why} />}>
+    <div className="q-page q-vm">
+      <VmHead vm={vm} />
       <nav className="q-tabs" aria-label={`Parts of ${vm.name}`}>
         {VM_TABS.map((tab) => (
           <NavLink key={tab} to={paths.vm(id, tab)} end={tab === 'overview'}>
@@ -25,6 +35,6 @@ export default function VmPage(): ReactElement | null {
         ))}
       </nav>
       <Outlet />
-    </Page>
+    </div>
   );
 }
