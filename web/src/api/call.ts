@@ -42,10 +42,15 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** What is sent, as JSON. */
+export function bodyOf<I extends DescMessage, O extends DescMessage>({ method, input }: Call<I, O>): string {
+  return JSON.stringify(toJson(method.input, create(method.input, input)));
+}
+
 /** The same call for a shell. */
 export function asCurl<I extends DescMessage, O extends DescMessage>(what: Call<I, O>, origin: string): string {
   const { method } = what;
-  const body = JSON.stringify(toJson(method.input, create(method.input, what.input)));
+  const body = bodyOf(what);
   return [
     `curl -X POST ${origin}/${method.parent.typeName}/${method.name} \\`,
     `  -H 'Content-Type: application/json' \\`,

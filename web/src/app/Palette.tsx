@@ -5,6 +5,7 @@ import { useNavigate } from 'react-router';
 import { toProblem } from '@/api/errors';
 import { useVms } from '@/api/hooks';
 import { runVm } from '@/api/verbs';
+import { askDelete, confirmed } from '@/features/vms/actions/ask';
 import { vmState } from '@/features/vms/vm_state';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { Icon } from '@/ui/icons';
@@ -66,7 +67,13 @@ export function Palette({ onClose }: { onClose: () => void }): ReactElement {
     if (item.kind === 'page') void navigate(item.to);
     else if (item.kind === 'vm') void navigate(paths.vm(item.vm.id));
     // The VM's row tells how it goes; an error has no row here.
-    else runVm(item.verb.call(item.vm.id)).catch((thrown: unknown) => problem(toProblem(thrown)));
+    else if (item.verb === null) askDelete([item.vm]);
+    else {
+      const { verb, vm } = item;
+      void confirmed(verb, [vm]).then((yes) => {
+        if (yes) runVm(verb.call(vm.id)).catch((thrown: unknown) => problem(toProblem(thrown)));
+      });
+    }
   };
   const narrow = (vm: VirtualMachine | null): void => {
     setOnly(vm);

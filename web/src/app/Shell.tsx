@@ -4,6 +4,7 @@ import { lazy, Suspense, useRef, useState, type ReactElement } from 'react';
 import { Outlet, useNavigate } from 'react-router';
 import { toProblem } from '@/api/errors';
 import { useConnection } from '@/api/hooks';
+import { VmDialogs } from '@/features/vms/actions/VmDialogs';
 import { OperationsDrawer } from '@/features/operations/OperationsDrawer';
 import { ErrorBoundary } from '@/ui/ErrorBoundary';
 import { useKeys } from '@/ui/keys';
@@ -75,6 +76,7 @@ export function Shell(): ReactElement {
           <KeysHelp onClose={() => setHelp(false)} />
         </Suspense>
       ) : null}
+      <VmDialogs />
       <Toasts />
     </div>
   );

@@ -1,6 +1,7 @@
 // What the palette offers for what was typed: pages, VMs, and verbs of VMs.
 
 import { allowance, VERBS, type Verb } from '@/api/verbs';
+import { mayDelete } from '@/features/vms/actions/ask';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { best, fit } from './palette_match';
 import { paths } from './paths';
@@ -13,7 +14,8 @@ export type Item =
       readonly key: string;
       readonly text: string;
       readonly vm: VirtualMachine;
-      readonly verb: Verb;
+      /** Null: deleting, which shows first what goes. */
+      readonly verb: Verb | null;
       readonly allowed: boolean;
       readonly reason: string;
     };
@@ -30,24 +32,27 @@ const PAGES: readonly Item[] = [
 const VMS = 8;
 const VERB_LINES = 8;
 
+const CHOICES: readonly (Verb | null)[] = [...VERBS, null];
+const wordOf = (verb: Verb | null): string => verb?.word ?? 'Delete';
+
 /** The verbs of one VM, those that are allowed first. */
 export function verbItems(vm: VirtualMachine): Item[] {
-  const items = VERBS.map((verb): Item & { kind: 'verb' } => ({
+  const items = CHOICES.map((verb): Item & { kind: 'verb' } => ({
     kind: 'verb',
-    key: `a:${verb.verb}:${vm.id}`,
-    text: `${verb.word} ${vm.name}`,
+    key: `a:${verb?.verb ?? 'delete'}:${vm.id}`,
+    text: `${wordOf(verb)} ${vm.name}`,
     vm,
     verb,
-    ...allowance(vm, verb.verb),
+    ...(verb === null ? mayDelete(vm) : allowance(vm, verb.verb)),
   }));
   return [...items.filter((item) => item.allowed), ...items.filter((item) => !item.allowed)];
 }
 
 /** `stop web` is a verb and what is left to find the VM by. */
-function verbsNamed(query: string): { verb: Verb; rest: string }[] {
+function verbsNamed(query: string): { verb: Verb | null; rest: string }[] {
   const typed = query.trim().toLowerCase();
-  return VERBS.flatMap((verb) => {
-    const word = verb.word.toLowerCase();
+  return CHOICES.flatMap((verb) => {
+    const word = wordOf(verb).toLowerCase();
     if (typed.startsWith(word)) return [{ verb, rest: typed.slice(word.length) }];
     const [first = '', ...rest] = typed.split(/\s+/);
     return first.length >= 3 && word.startsWith(first) ? [{ verb, rest: rest.join(' ') }] : [];

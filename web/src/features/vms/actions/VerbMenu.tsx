@@ -2,15 +2,14 @@
 
 import { Dropdown, DropdownGroup, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
 import { MenuToggle } from '@patternfly/react-core/dist/esm/components/MenuToggle';
-import { lazy, Suspense, useState, type ReactElement, type ReactNode } from 'react';
+import { useState, type ReactElement, type ReactNode } from 'react';
 import { asCurl } from '@/api/call';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { copy } from '@/ui/CopyText';
 import { Icon } from '@/ui/icons';
 import { note } from '@/ui/toasts';
-
-const DeleteVmDialog = lazy(() => import('../delete/DeleteVmDialog'));
+import { askDelete, mayDelete } from './ask';
 
 const HARSH = 'The guest is not asked: what it has not written is lost.';
 
@@ -32,49 +31,41 @@ function copyCurl(verb: Verb, vm: VirtualMachine): void {
 
 export function VerbMenu({ vm, onRun, onDeleted, word = <Icon name="more" />, startsOpen = false }: Props): ReactElement {
   const [open, setOpen] = useState(startsOpen);
-  const [deleting, setDeleting] = useState(false);
-  const mayDelete = allowance(vm, 'delete').allowed || allowance(vm, 'force_delete').allowed;
+  const deletion = mayDelete(vm);
   return (
-    <>
-      <Dropdown
-        isOpen={open}
-        onOpenChange={setOpen}
-        onSelect={() => setOpen(false)}
-        popperProps={{ position: 'end' }}
-        toggle={(ref) => (
-          <MenuToggle ref={ref} variant="plain" size="sm" aria-label={`Actions of ${vm.name}`} isExpanded={open} onClick={(event) => { event.stopPropagation(); setOpen(!open); }}>
-            {word}
-          </MenuToggle>
-        )}
-      >
+    <Dropdown
+      isOpen={open}
+      onOpenChange={setOpen}
+      onSelect={() => setOpen(false)}
+      popperProps={{ position: 'end' }}
+      toggle={(ref) => (
+        <MenuToggle ref={ref} variant="plain" size="sm" aria-label={`Actions of ${vm.name}`} isExpanded={open} onClick={(event) => { event.stopPropagation(); setOpen(!open); }}>
+          {word}
+        </MenuToggle>
+      )}
+    >
+      <DropdownList>
+        {VERBS.map((verb) => {
+          const { allowed, reason } = allowance(vm, verb.verb);
+          return (
+            <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? (verb.harsh ? HARSH : undefined) : reason} onClick={() => onRun(verb, vm.id)}>
+              {verb.word}
+            </DropdownItem>
+          );
+        })}
+        <DropdownItem isDanger={deletion.allowed} isAriaDisabled={!deletion.allowed} description={deletion.allowed ? undefined : deletion.reason} onClick={() => askDelete([vm], onDeleted)}>
+          Delete…
+        </DropdownItem>
+      </DropdownList>
+      <DropdownGroup label="Copy as curl">
         <DropdownList>
-          {VERBS.map((verb) => {
-            const { allowed, reason } = allowance(vm, verb.verb);
-            return (
-              <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? (verb.harsh ? HARSH : undefined) : reason} onClick={() => onRun(verb, vm.id)}>
-                {verb.word}
-              </DropdownItem>
-            );
-          })}
-          <DropdownItem isDanger={mayDelete} isAriaDisabled={!mayDelete} description={mayDelete ? undefined : allowance(vm, 'delete').reason} onClick={() => setDeleting(true)}>
-            Delete…
-          </DropdownItem>
+          {VERBS.filter((verb) => allowance(vm, verb.verb).allowed).map((verb) => (
+            <DropdownItem key={verb.verb} onClick={() => copyCurl(verb, vm)}>
+              {verb.word}
+            </DropdownItem>
+          ))}
         </DropdownList>
-        <DropdownGroup label="Copy as curl">
-          <DropdownList>
-            {VERBS.filter((verb) => allowance(vm, verb.verb).allowed).map((verb) => (
-              <DropdownItem key={verb.verb} onClick={() => copyCurl(verb, vm)}>
-                {verb.word}
-              </DropdownItem>
-            ))}
-          </DropdownList>
-        </DropdownGroup>
-      </Dropdown>
-      {deleting ? (
-        <Suspense>
-          <DeleteVmDialog vm={vm} onClose={() => setDeleting(false)} onDeleted={onDeleted ?? (() => undefined)} />
-        </Suspense>
-      ) : null}
-    </>
+      </DropdownGroup>
+    </Dropdown>
   );
 }

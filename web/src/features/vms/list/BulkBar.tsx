@@ -1,8 +1,9 @@
 // Verbs for the rows that are selected: how many of them may, and what it costs where it does.
 
-import { useState, type ReactElement } from 'react';
+import type { ReactElement } from 'react';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { askDelete, mayDelete } from '../actions/ask';
 
 interface Props {
   readonly selected: readonly VirtualMachine[];
@@ -13,21 +14,8 @@ interface Props {
 const counted = (count: number): string => (count === 1 ? '1 VM' : `${count} VMs`);
 
 export function BulkBar({ selected, onRun, onClear }: Props): ReactElement {
-  const [asking, setAsking] = useState<Verb | null>(null);
   const may = (verb: Verb): number => selected.filter((vm) => allowance(vm, verb.verb).allowed).length;
-  if (asking !== null) {
-    const count = may(asking);
-    return (
-      <div className="q-bulk" role="group" aria-label={`${asking.word}: confirm`}>
-        <strong>{asking.word}: {counted(count)}.</strong>
-        <span>The guests are not asked: what they have not written is lost.</span>
-        <button type="button" autoFocus className="q-button q-danger" onClick={() => { onRun(asking, selected); setAsking(null); }}>
-          {asking.word} ({count})
-        </button>
-        <button type="button" className="q-button" onClick={() => setAsking(null)}>Keep them running</button>
-      </div>
-    );
-  }
+  const deletable = selected.filter((vm) => mayDelete(vm).allowed).length;
   return (
     <div className="q-bulk" role="group" aria-label="Verbs for what is selected">
       <strong className="q-num">{counted(selected.length)}</strong>
@@ -45,9 +33,7 @@ export function BulkBar({ selected, onRun, onClear }: Props): ReactElement {
             title={reason}
             aria-label={`${verb.word}: ${count} of ${counted(selected.length)} may`}
             onClick={() => {
-              if (count === 0) return;
-              if (verb.harsh) setAsking(verb);
-              else onRun(verb, selected);
+              if (count > 0) onRun(verb, selected);
             }}
           >
             {verb.word}
@@ -55,6 +41,17 @@ export function BulkBar({ selected, onRun, onClear }: Props): ReactElement {
           </button>
         );
       })}
+      <button
+        type="button"
+        className="q-button"
+        aria-disabled={deletable === 0}
+        title={deletable > 0 || selected[0] === undefined ? undefined : mayDelete(selected[0]).reason}
+        aria-label={`Delete: ${deletable} of ${counted(selected.length)} may`}
+        onClick={() => { if (deletable > 0) askDelete(selected, onClear); }}
+      >
+        Delete…
+        {deletable === selected.length || deletable === 0 ? null : <span className="q-num q-dim">{deletable}</span>}
+      </button>
       <span className="q-grow" />
       <button type="button" className="q-link" onClick={onClear}>Clear selection</button>
     </div>

@@ -3,6 +3,7 @@
 import { useCallback, useState } from 'react';
 import { toProblem } from '@/api/errors';
 import { allowance, runVm, type Verb } from '@/api/verbs';
+import { confirmed } from '../actions/ask';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 
 export type Result =
@@ -27,7 +28,7 @@ export function useResults(): ResultsHandle {
   const set = useCallback((id: string, result: Result) => {
     setResults((now) => new Map(now).set(id, result));
   }, []);
-  const run = useCallback(
+  const go = useCallback(
     (verb: Verb, vms: readonly VirtualMachine[]) => {
       const { word } = verb;
       const allowed = vms.filter((vm) => allowance(vm, verb.verb).allowed);
@@ -54,6 +55,10 @@ export function useResults(): ResultsHandle {
       for (let worker = 0; worker < Math.min(AT_ONCE, allowed.length); worker += 1) void work();
     },
     [set],
+  );
+  const run = useCallback(
+    (verb: Verb, vms: readonly VirtualMachine[]) => void confirmed(verb, vms).then((yes) => { if (yes) go(verb, vms); }),
+    [go],
   );
   const clear = useCallback(() => setResults(new Map()), []);
   return { results, run, clear };

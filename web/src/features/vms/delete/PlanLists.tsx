@@ -1,0 +1,38 @@
+// What goes and what stays, each thing by name.
+
+import type { ReactElement } from 'react';
+import type { DeleteVMResponse, DeletionItem } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
+import { bytes } from '@/ui/format';
+import { kindWord } from './plan';
+
+function Items({ label, items }: { label: string; items: readonly DeletionItem[] }): ReactElement {
+  return (
+    <section className="q-plan" aria-label={label}>
+      <h3>{label}</h3>
+      {items.length === 0 ? <p className="q-dim">Nothing.</p> : (
+        <ul>
+          {items.map((item) => (
+            <li key={`${item.kind} ${item.name}`}>
+              <span className="q-dim">{kindWord(item.kind)}</span>
+              <span className="q-plan-what">
+                <span className="q-mono">{item.name}</span>
+                {item.reason === '' ? null : <span className="q-dim q-plan-why">{item.reason}</span>}
+              </span>
+              <span className="q-num q-dim">{item.sizeBytes === 0n ? '' : bytes(item.sizeBytes)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+export function PlanLists({ plan, asking }: { plan: DeleteVMResponse; asking: boolean }): ReactElement {
+  return (
+    <div className="q-plans" data-asking={asking ? '' : undefined}>
+      <Items label="Goes" items={plan.gone} />
+      <Items label="Stays" items={plan.kept} />
+      <p>{plan.reclaimedBytes === 0n ? 'No room on the host’s disks becomes free.' : <>Frees <strong className="q-num">{bytes(plan.reclaimedBytes)}</strong> on the host’s disks.</>}</p>
+    </div>
+  );
+}
