@@ -85,6 +85,32 @@ export function sortsByUsage(state: ListState): boolean {
   return state.sort === 'cpu' || state.sort === 'memory';
 }
 
+/** Puts things into the order that they had before: what is nearly in order is soon sorted. */
+function asBefore(vms: readonly VirtualMachine[], before: readonly string[]): readonly VirtualMachine[] {
+  if (before.length === 0) return vms;
+  const left = new Map(vms.map((vm) => [vm.id, vm]));
+  const ordered: VirtualMachine[] = [];
+  for (const id of before) {
+    const vm = left.get(id);
+    if (vm === undefined) continue;
+    ordered.push(vm);
+    left.delete(id);
+  }
+  for (const vm of left.values()) ordered.push(vm);
+  return ordered;
+}
+
+/** Arranges again and again what changes little. */
+export class Arranger {
+  private last: readonly string[] = [];
+
+  arrange(vms: readonly VirtualMachine[], state: ListState, usageOf: UsageOf): VirtualMachine[] {
+    const rows = arrange(asBefore(vms, this.last), state, usageOf);
+    this.last = rows.map((vm) => vm.id);
+    return rows;
+  }
+}
+
 export function arrange(vms: readonly VirtualMachine[], state: ListState, usageOf: UsageOf): VirtualMachine[] {
   const words = state.query.toLowerCase().split(/\s+/).filter((word) => word !== '');
   const shown = vms.filter((vm) => {
@@ -106,24 +132,22 @@ export function arrange(vms: readonly VirtualMachine[], state: ListState, usageO
   return keyed.map((one) => one.vm);
 }
 
-/** How many VMs there are of each tone, label and project: what can be filtered by. */
-export interface Counts {
-  readonly tones: ReadonlyMap<StateFilter, number>;
-  readonly labels: readonly (readonly [string, number])[];
-  readonly projects: readonly (readonly [string, number])[];
-}
-
 function counted(all: Iterable<string>): [string, number][] {
   const counts = new Map<string, number>();
   for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
   return [...counts].sort((a, b) => (a[0] < b[0] ? -1 : 1));
 }
 
-export function countAll(vms: readonly VirtualMachine[]): Counts {
-  const facts = vms.map(factsOf);
-  return {
-    tones: new Map(counted(facts.map((one) => one.tone)) as [StateFilter, number][]),
-    labels: counted(facts.flatMap((one) => [...one.labels])),
-    projects: counted(vms.map((vm) => vm.projectId)),
-  };
+/** How many VMs there are of each tone. */
+export function toneCounts(vms: readonly VirtualMachine[]): ReadonlyMap<string, number> {
+  return new Map(counted(vms.map((vm) => factsOf(vm).tone)));
+}
+
+/** Every label with the number of VMs that have it, by name. */
+export function labelCounts(vms: readonly VirtualMachine[]): readonly (readonly [string, number])[] {
+  return counted(vms.flatMap((vm) => [...factsOf(vm).labels]));
+}
+
+export function projectCounts(vms: readonly VirtualMachine[]): readonly (readonly [string, number])[] {
+  return counted(vms.map((vm) => vm.projectId));
 }
