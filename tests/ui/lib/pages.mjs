@@ -19,6 +19,9 @@ export const STOPPED = "dev-workstation";
 const heading = (name) => (page) => page.getByRole("heading", { level: 1, name });
 const tab = (name) => (page) => page.getByRole("link", { name, exact: true }).and(page.locator(".active"));
 
+/** The demo has no consoles and no screens: the server says so, and the browser notes that it did. */
+export const NO_CONSOLES = /status of 501/;
+
 /** Module, name of its screenshots, address, and what is to be seen there. */
 export const PAGES = [
   ["features/overview/OverviewPage", "overview", () => "/", heading(/./)],
@@ -36,7 +39,7 @@ export const PAGES = [
   ["features/nodes/NodePage", "node", (id) => `/nodes/${id.node}`, heading(/hypervisor-01/)],
   ["features/events/EventsPage", "events", () => "/events", heading("Events")],
   ["features/operations/OperationsPage", "operations", () => "/operations", heading("Operations")],
-  ["app/NotFoundPage", "not-found", () => "/nowhere", heading(/./)],
+  ["app/NotFoundPage", "not-found", () => "/nowhere", (page) => page.getByRole("heading", { name: "There is no such page" })],
 ].map(([module, name, address, shows]) => ({ module, name, address, shows }));
 
 /** The ids that the addresses need. */

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { NARROW, SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
-import { PAGES, RUNNING, idsOf, routedModules } from "../lib/pages.mjs";
+import { NO_CONSOLES, PAGES, RUNNING, idsOf, routedModules } from "../lib/pages.mjs";
 import { Server } from "../lib/server.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -42,7 +42,7 @@ const sticksOut = (page) =>
 
 for (const one of PAGES) {
   for (const theme of ["light", "dark"]) {
-    onPage(`${one.module}, ${theme}`, { theme, size: WIDE }, async ({ page, server }) => {
+    onPage(`${one.module}, ${theme}`, { theme, size: WIDE, expected: NO_CONSOLES }, async ({ page, server }) => {
       const address = one.address(await idsOf(server));
       await page.goto(address);
       if (!one.module.startsWith("console/")) await isLive(page);

@@ -49,7 +49,7 @@ export function Masthead({ onPalette, onOperations, operationsOpen }: Props): Re
         <span className="q-wide">Quantix-KVM</span>
       </Link>
       <ThisNode />
-      <button type="button" className="q-seek" onClick={onPalette} aria-label="Search or run" aria-keyshortcuts="Control+K">
+      <button type="button" className="q-seek" onClick={onPalette} aria-label="Search or run… Ctrl K" aria-keyshortcuts="Control+K">
         <Icon name="search" size={14} />
         <span className="q-wide">Search or run…</span>
         <span className="q-wide q-grow" />

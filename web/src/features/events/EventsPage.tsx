@@ -74,7 +74,7 @@ function Toolbar({ filter, types, change, clear }: Props): ReactElement {
   const [typed, setTyped] = useState(filter.search);
   useKeys({ '/': (event) => { event.preventDefault(); document.querySelector<HTMLInputElement>('.q-events-search')?.focus(); } });
   return (
-    <form className="q-toolbar" role="search" onSubmit={(event) => { event.preventDefault(); change({ search: typed.trim() }); }}>
+    <form className="q-events-bar" role="search" onSubmit={(event) => { event.preventDefault(); change({ search: typed.trim() }); }}>
       <input
         className="q-input q-events-search"
         type="search"

@@ -30,18 +30,19 @@ function Pairs({ facts, children }: { facts: readonly Fact[]; children?: ReactNo
   );
 }
 
-export function Facts({ node }: { node: Node }): ReactElement {
+export function Hardware({ node }: { node: Node }): ReactElement {
+  return <Panel title="Hardware"><Pairs facts={hardwareFacts(node)} /></Panel>;
+}
+
+export function Software({ node }: { node: Node }): ReactElement {
   const boot = node.status?.system?.bootTime;
   return (
-    <>
-      <Panel title="Hardware"><Pairs facts={hardwareFacts(node)} /></Panel>
-      <Panel title="Software">
-        <Pairs facts={softwareFacts(node)}>
-          {boot === undefined ? null : <div><dt>Up for</dt><dd><Since at={boot} /></dd></div>}
-          <div><dt>Id</dt><dd><CopyText text={node.id} what="id" /></dd></div>
-        </Pairs>
-      </Panel>
-    </>
+    <Panel title="Software">
+      <Pairs facts={softwareFacts(node)}>
+        {boot === undefined ? null : <div><dt>Up for</dt><dd><Since at={boot} /></dd></div>}
+        <div><dt>Id</dt><dd><CopyText text={node.id} what="id" /></dd></div>
+      </Pairs>
+    </Panel>
   );
 }
 
@@ -54,7 +55,7 @@ export function Devices({ node }: { node: Node }): ReactElement {
         {disks.length === 0 ? <p className="q-dim">None is told of.</p> : (
           <ul className="q-lines">
             {disks.map((disk) => (
-              <li key={disk.path} className="q-line q-device">
+              <li key={disk.path} className="q-line q-node-device">
                 <span className="q-mono">{disk.path}</span>
                 <span className="q-dim q-cut" title={disk.serial === '' ? undefined : `serial ${disk.serial}`}>{[diskKind(disk), disk.model].filter(Boolean).join(', ')}</span>
                 <span className="q-grow" />
@@ -69,7 +70,7 @@ export function Devices({ node }: { node: Node }): ReactElement {
         {nics.length === 0 ? <p className="q-dim">None is told of.</p> : (
           <ul className="q-lines">
             {nics.map((nic) => (
-              <li key={nic.name} className="q-line q-device">
+              <li key={nic.name} className="q-line q-node-device">
                 <span className="q-mono">{nic.name}</span>
                 <span className="q-dim q-cut">{[nic.driver, nicPlace(nic), nic.sriovCapable ? `SR-IOV, ${nic.sriovVfsUsed} of ${nic.sriovVfsTotal}` : ''].filter(Boolean).join(', ')}</span>
                 <span className="q-grow" />

@@ -19,7 +19,7 @@ import { EmptyState } from '@/ui/EmptyState';
 import { StateBadge } from '@/ui/StateBadge';
 import { RelativeTime } from '@/ui/time';
 import { DrainResult } from './DrainResult';
-import { Devices, Facts } from './Facts';
+import { Devices, Hardware, Software } from './Facts';
 import { Labels } from './Labels';
 import { DisablePanel, DrainPanel, NodeButtons, type Asking } from './NodeActions';
 import './nodes.css';
@@ -60,11 +60,16 @@ export default function NodePage(): ReactElement | null {
       <Conditions node={node} />
       {own ? <NodeCharts nodeId={id} /> : null}
       <div className="q-node-columns">
-        <Capacity node={node} />
-        <Facts node={node} />
-        <Scheduling node={node} />
-        <Devices node={node} />
-        <Labels node={node} />
+        <div>
+          <Capacity node={node} />
+          <Scheduling node={node} />
+          <Software node={node} />
+          <Labels node={node} />
+        </div>
+        <div>
+          <Hardware node={node} />
+          <Devices node={node} />
+        </div>
       </div>
     </Page>
   );
