@@ -29,7 +29,7 @@ use super::requests::{ListEvents, ListVms, OrderBy, Page, StateFilter, WatchVms}
 
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
-pub use media::ChangeMedia;
+pub use media::{ChangeMedia, Tray};
 pub use power::Reboot;
 pub(crate) use update::follow_now;
 
