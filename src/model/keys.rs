@@ -159,12 +159,12 @@ mod tests {
         let functions = (1..=12).map(|number| format!("f{number}"));
         let mut codes = HashSet::new();
         for name in promised.map(str::to_owned).into_iter().chain(letters).chain(functions) {
-            let code = code(&name).unwrap_or_else(|| panic!("no key is named {name}"));
-            assert!(codes.insert(code), "{name} presses another's key");
+            let found = code(&name).unwrap_or_else(|| panic!("no key is named {name}"));
+            assert!(codes.insert(found), "{name} presses another's key");
         }
         // Those by which an administrator notices a wrong table at once.
         assert_eq!(
-            ["ctrl", "alt", "delete", "f12", "z"].map(|name| super::code(name)),
+            ["ctrl", "alt", "delete", "f12", "z"].map(code),
             [Some(29), Some(56), Some(111), Some(88), Some(44)]
         );
     }

@@ -6,14 +6,13 @@ use quantixkvm_proto::Quantixkvm::compute::v1 as wire;
 use wire::display_config::DisplayType;
 use wire::get_console_request::Kind;
 
-use crate::hypervisor::{Picture, SerialHold, Tray};
 use crate::model::id::VmId;
 use crate::model::keys;
 use crate::model::validate::{self, quoted};
 use crate::model::vm::Moment;
-use crate::service::console::{Granted, Wanted};
+use crate::service::console::{Granted, Picture, SerialHold, Wanted};
 use crate::service::error::ServiceError;
-use crate::service::vm::ChangeMedia;
+use crate::service::vm::{ChangeMedia, Tray};
 
 use super::read::Reader;
 use super::vm_out::moment;

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::hypervisor::{self, Hypervisor, HypervisorError, Picture, SerialHold, SerialPort, SerialSink};
+use crate::hypervisor::{self, Hypervisor, HypervisorError, SerialPort, SerialSink};
 use crate::model::id::VmId;
 use crate::model::operation::Verb;
 use crate::model::vm::{Activity, Moment, PowerState};
@@ -30,6 +30,7 @@ use super::error::ServiceError;
 use super::requests::Caller;
 use super::vm::VmService;
 
+pub use crate::hypervisor::{Picture, SerialHold};
 pub use line::Viewer;
 use line::{LINGER, Line, Returned, Source};
 use ticket::Tickets;
@@ -193,10 +194,7 @@ impl ConsoleService {
     /// `Exhausted`.
     pub async fn grant(self: &Arc<Self>, id: VmId, wanted: Wanted) -> Result<Granted, ServiceError> {
         let vm = self.vms.permit(id, Verb::Console)?;
-        let has = self.core.ask(move |h| h.consoles(id)).await.map_err(|error| match error {
-            HypervisorError::Unsupported(message) => ServiceError::Unimplemented { field: "kind".to_owned(), message },
-            other => ServiceError::from(other),
-        })?;
+        let has = self.core.ask(move |h| h.consoles(id)).await.map_err(|error| unoffered("kind", error))?;
         let without = |what: &str| ServiceError::Precondition {
             reason: "NO_CONSOLE",
             subject: id.to_string(),
@@ -330,8 +328,9 @@ impl ConsoleService {
             }
             let base = self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied().unwrap_or(0);
             let source = Arc::new(HostSource { core: Arc::clone(&self.core), vm: id });
-            let (line, mut driver) = line::open(source, hold, base).await.map_err(|error| match error {
-                HypervisorError::InUse(_) => ServiceError::Precondition {
+            let opened = line::open(source, hold, base).await;
+            if let Err(HypervisorError::InUse(_)) = &opened {
+                return Err(ServiceError::Precondition {
                     reason: "IN_USE",
                     subject: id.to_string(),
                     message: format!(
@@ -339,9 +338,9 @@ impl ConsoleService {
                          ask again with take_over to take it from there",
                         name(&self.core, id)
                     ),
-                },
-                other => ServiceError::from(other),
-            })?;
+                });
+            }
+            let (line, mut driver) = opened?;
             self.lines.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&line));
             drop(turn);
             let service = Arc::clone(&self);
@@ -358,7 +357,7 @@ impl ConsoleService {
                         continue;
                     }
                     driver.disconnect().await;
-                    service.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(id, kept.end());
+                    service.remember(id, kept.end());
                     service.lines.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     kept.closed.cancel();
                     return;
@@ -368,22 +367,31 @@ impl ConsoleService {
         }
     }
 
+    /// Where the numbering goes on when the port is opened again; of VMs that are gone, nowhere.
+    fn remember(&self, id: VmId, end: u64) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() >= MOST {
+            ends.retain(|known, _| self.core.inventory.get(*known).is_some());
+        }
+        ends.insert(id, end);
+    }
+
     /// What the VM's screen shows.
     ///
     /// # Errors
     /// `Precondition` where it is off or has no screen; `Unimplemented`.
     pub async fn screenshot(&self, id: VmId) -> Result<Picture, ServiceError> {
         let vm = self.vms.permit(id, Verb::Screenshot)?;
-        self.asked(id, move |h| h.screenshot(id)).await.map_err(|error| match error {
-            // Where it is not off by now, it has none.
-            HypervisorError::WrongState(why) => ServiceError::Precondition {
+        let taken = self.asked(id, move |h| h.screenshot(id)).await;
+        // Where it is not off by now, it has none.
+        if let Err(HypervisorError::WrongState(why)) = &taken {
+            return Err(ServiceError::Precondition {
                 reason: "NO_CONSOLE",
                 subject: id.to_string(),
                 message: format!("VM \"{}\" shows no screen: {why}", vm.record.name),
-            },
-            HypervisorError::Unsupported(message) => ServiceError::Unimplemented { field: "vm_id".to_owned(), message },
-            other => ServiceError::from(other),
-        })
+            });
+        }
+        taken.map_err(|error| unoffered("vm_id", error))
     }
 
     /// Press keys together.
@@ -432,5 +440,14 @@ impl ConsoleService {
     #[must_use]
     pub fn stopping(&self) -> &CancellationToken {
         &self.stop
+    }
+}
+
+/// What this hypervisor does not have at all is said of the field that asks for it.
+fn unoffered(field: &str, error: HypervisorError) -> ServiceError {
+    if let HypervisorError::Unsupported(message) = error {
+        ServiceError::Unimplemented { field: field.to_owned(), message }
+    } else {
+        ServiceError::from(error)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::host::HostRoot;
 use crate::host::accounts::Accounts;
-use crate::hypervisor::{Hypervisor, HypervisorError, Tray};
+use crate::hypervisor::{Hypervisor, HypervisorError};
 use crate::model::id::VmId;
 use crate::model::operation::{Intent, Verb};
 use crate::model::spec_diff::spec_changes;
@@ -17,6 +17,8 @@ use super::super::inventory::Vm;
 use super::super::requests::Caller;
 use super::VmService;
 use super::begin::Outcome;
+
+pub use crate::hypervisor::Tray;
 
 /// Which drive, and how its tray is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +127,11 @@ impl VmService {
 
 /// libvirt's refusal, in terms of the request.
 fn refusal(error: HypervisorError, vm: &Vm, drive: &str, path: &str) -> ServiceError {
-    match error {
-        HypervisorError::NotFound(_) => ServiceError::NotFound { what: "CD-ROM drive", id: drive.to_owned() },
-        HypervisorError::TrayHeld(why) => ServiceError::Precondition {
+    if let HypervisorError::NotFound(_) = error {
+        return ServiceError::NotFound { what: "CD-ROM drive", id: drive.to_owned() };
+    }
+    if let HypervisorError::TrayHeld(why) = error {
+        return ServiceError::Precondition {
             reason: "TRAY_HELD",
             subject: vm.record.id.to_string(),
             message: format!(
@@ -135,15 +139,19 @@ fn refusal(error: HypervisorError, vm: &Vm, drive: &str, path: &str) -> ServiceE
                  (libvirt says: {why})",
                 vm.record.name
             ),
-        },
-        HypervisorError::Failed(why) if !path.is_empty() => ServiceError::invalid(
+        };
+    }
+    if let HypervisorError::Failed(why) = &error
+        && !path.is_empty()
+    {
+        return ServiceError::invalid(
             "iso_path",
             format!(
                 "QEMU cannot open it: {why}; put it where QEMU's user may read it, such as /var/lib/libvirt/images"
             ),
-        ),
-        other => ServiceError::from(other),
+        );
     }
+    ServiceError::from(error)
 }
 
 /// Whether QEMU can read this file; blocks.

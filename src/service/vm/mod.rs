@@ -35,7 +35,7 @@ pub use create::CreatePlan;
 #[cfg(test)]
 pub(crate) use create::identity as identity_of;
 pub use delete_plan::{DeletionPlan, Item as DeletionItem};
-pub use media::ChangeMedia;
+pub use media::{ChangeMedia, Tray};
 pub use options::{CreateOptions, Medium, MediumKind};
 pub use power::Reboot;
 pub use preflight::{Check, Outcome as CheckOutcome};

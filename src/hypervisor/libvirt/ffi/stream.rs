@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use virt::connect::Connect;
 use virt::error::Error;
@@ -20,17 +21,19 @@ const READS: usize = 8;
 pub(in crate::hypervisor::libvirt) struct Heard {
     stream: Stream,
     /// Behind the stream: it lives as long.
-    _connect: Connect,
+    connect: Connect,
+    /// It is told when the connection closes: its streams are told nothing then.
+    hears_close: bool,
 }
 
 unsafe extern "C" fn free(opaque: *mut c_void) {
     // SAFETY: `opaque` is the box that `hear` made, and libvirt calls this once, after the last call.
-    drop(unsafe { Box::from_raw(opaque.cast::<SerialSink>()) });
+    drop(unsafe { Box::from_raw(opaque.cast::<Arc<SerialSink>>()) });
 }
 
 unsafe extern "C" fn on_readable(stream: sys::virStreamPtr, _events: c_int, opaque: *mut c_void) {
     // SAFETY: `opaque` is the box that `hear` made; libvirt frees it only after the last call.
-    let sink = unsafe { &*opaque.cast::<SerialSink>() };
+    let sink = unsafe { &*opaque.cast::<Arc<SerialSink>>() };
     // A panic must not cross into C.
     let tell = |said: SerialSaid<'_>| {
         let _ = catch_unwind(AssertUnwindSafe(|| sink(said)));
@@ -49,6 +52,18 @@ unsafe extern "C" fn on_readable(stream: sys::virStreamPtr, _events: c_int, opaq
     }
 }
 
+unsafe extern "C" fn on_close(_: sys::virConnectPtr, _reason: c_int, opaque: *mut c_void) {
+    // SAFETY: as in `on_readable`.
+    let sink = unsafe { &*opaque.cast::<Arc<SerialSink>>() };
+    let said = || sink(SerialSaid::Ended("the connection to libvirtd was closed".to_owned()));
+    // A panic must not cross into C.
+    let _ = catch_unwind(AssertUnwindSafe(said));
+}
+
+fn opaque_of(sink: &Arc<SerialSink>) -> *mut c_void {
+    Box::into_raw(Box::new(Arc::clone(sink))).cast()
+}
+
 /// The end is told once: libvirt would tell of it for ever.
 fn ended(stream: sys::virStreamPtr, tell: &dyn Fn(SerialSaid<'_>), why: String) {
     // SAFETY: called within the callback, in whose time the stream is valid.
@@ -62,7 +77,8 @@ impl Heard {
     /// # Errors
     /// libvirt's.
     pub fn hear(connect: Connect, stream: Stream, sink: SerialSink) -> Result<Self, Error> {
-        let opaque = Box::into_raw(Box::new(sink)).cast::<c_void>();
+        let sink = Arc::new(sink);
+        let opaque = opaque_of(&sink);
         let readable = c_int::try_from(sys::VIR_STREAM_EVENT_READABLE).unwrap_or(1);
         // SAFETY: the stream is valid, and `opaque` is freed by `free` alone.
         let added =
@@ -74,7 +90,15 @@ impl Heard {
             let _ = stream.abort();
             return Err(error);
         }
-        Ok(Self { stream, _connect: connect })
+        let opaque = opaque_of(&sink);
+        // SAFETY: the connection is open, and `opaque` is freed by `free` alone.
+        let registered =
+            unsafe { sys::virConnectRegisterCloseCallback(connect.as_ptr(), Some(on_close), opaque, Some(free)) };
+        if registered < 0 {
+            // SAFETY: as above.
+            unsafe { free(opaque) };
+        }
+        Ok(Self { stream, connect, hears_close: registered >= 0 })
     }
 
     /// Write some of it; blocks while the other side does not read.
@@ -94,6 +118,10 @@ impl Drop for Heard {
             sys::virStreamEventRemoveCallback(self.stream.as_ptr());
             // Fails where the stream has ended or the connection is lost: it is closed then.
             sys::virStreamAbort(self.stream.as_ptr());
+            // The registration holds the connection open.
+            if self.hears_close {
+                sys::virConnectUnregisterCloseCallback(self.connect.as_ptr(), Some(on_close));
+            }
         }
     }
 }
