@@ -82,7 +82,7 @@ type Files = fn(&str) -> Option<EmbeddedFile>;
 
 /// The file of this path; for a path of the site's own, the page itself.
 pub(super) fn answer(request: &Request) -> Response {
-    of(request.uri().path(), request.headers(), |path| Built::get(path))
+    of(request.uri().path(), request.headers(), Built::get)
 }
 
 fn of(path: &str, headers: &HeaderMap, files: Files) -> Response {
