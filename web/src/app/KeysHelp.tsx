@@ -22,9 +22,8 @@ const KEYS: readonly (readonly [string, string])[] = [
 export function KeysHelp({ onClose }: { onClose: () => void }): ReactElement {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
+    // Taken off the page, it is closed; closing it here would tell of a close that nobody asked for.
+    if (dialog.current?.open === false) dialog.current.showModal();
   }, []);
   return (
     <dialog ref={dialog} className="q-palette q-keys-help" aria-label="Keys" onClose={onClose} onClick={(event) => { if (event.target === dialog.current) onClose(); }}>

@@ -53,9 +53,8 @@ export function Palette({ onClose }: { onClose: () => void }): ReactElement {
   const current = items[index];
 
   useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
+    // Taken off the page, it is closed; closing it here would tell of a close that nobody asked for.
+    if (dialog.current?.open === false) dialog.current.showModal();
   }, []);
   useEffect(() => {
     list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest' });

@@ -11,12 +11,12 @@ import { useKeys } from '@/ui/keys';
 import { Toasts } from '@/ui/toasts';
 import { ConnectionBanner } from './ConnectionBanner';
 import { Masthead } from './Masthead';
+import { Palette } from './Palette';
 import { paths } from './paths';
 import { SideNav } from './SideNav';
 
 const GO_MS = 1000;
 
-const Palette = lazy(() => import('./Palette').then(({ Palette: component }) => ({ default: component })));
 const KeysHelp = lazy(() => import('./KeysHelp').then(({ KeysHelp: component }) => ({ default: component })));
 const requestIdOf = (thrown: unknown): string => toProblem(thrown).requestId;
 
@@ -66,11 +66,7 @@ export function Shell(): ReactElement {
         </div>
       </main>
       {drawer ? <OperationsDrawer onClose={() => setDrawer(false)} /> : null}
-      {palette ? (
-        <Suspense>
-          <Palette onClose={() => setPalette(false)} />
-        </Suspense>
-      ) : null}
+      {palette ? <Palette onClose={() => setPalette(false)} /> : null}
       {help ? (
         <Suspense>
           <KeysHelp onClose={() => setHelp(false)} />

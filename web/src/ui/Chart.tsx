@@ -71,7 +71,7 @@ export default function Chart({ label, times, series, format, max, height = 132,
       {
         width: Math.max(80, element.clientWidth),
         height,
-        padding: [8, 6, 0, 0],
+        padding: [8, 16, 0, 0],
         cursor: { y: false, points: { size: 6 }, ...(together === undefined ? {} : { sync: { key: together } }) },
         legend: { live: true },
         scales: {

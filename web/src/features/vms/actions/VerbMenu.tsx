@@ -1,8 +1,8 @@
 // Every verb of one VM: those that are not allowed stay and say why; each shows its call as curl.
 
-import { Dropdown, DropdownGroup, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
+import { Dropdown, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
 import { MenuToggle } from '@patternfly/react-core/dist/esm/components/MenuToggle';
-import { useState, type ReactElement, type ReactNode } from 'react';
+import { useEffect, useState, type ReactElement, type ReactNode } from 'react';
 import { asCurl } from '@/api/call';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
@@ -11,6 +11,8 @@ import { Icon } from '@/ui/icons';
 import { note } from '@/ui/toasts';
 import { askDelete, mayDelete } from './ask';
 
+/** Opens the second half of the menu, and closes nothing. */
+const COPY = 'copy';
 const HARSH = 'The guest is not asked: what it has not written is lost.';
 
 interface Props {
@@ -30,42 +32,59 @@ function copyCurl(verb: Verb, vm: VirtualMachine): void {
 }
 
 export function VerbMenu({ vm, onRun, onDeleted, word = <Icon name="more" />, startsOpen = false }: Props): ReactElement {
-  const [open, setOpen] = useState(startsOpen);
+  const [open, setOpen] = useState(false);
+  const [copying, setCopying] = useState(false);
+  useEffect(() => {
+    if (!startsOpen) return undefined;
+    // The menu is placed by its button, which must be there first.
+    const frame = requestAnimationFrame(() => setOpen(true));
+    return () => cancelAnimationFrame(frame);
+  }, [startsOpen]);
+  const show = (shown: boolean): void => {
+    setOpen(shown);
+    setCopying(false);
+  };
   const deletion = mayDelete(vm);
   return (
     <Dropdown
       isOpen={open}
-      onOpenChange={setOpen}
-      onSelect={() => setOpen(false)}
-      popperProps={{ position: 'end' }}
+      onOpenChange={show}
+      onSelect={(_event, value) => { if (value !== COPY) show(false); }}
+      shouldFocusFirstItemOnOpen
+      popperProps={{ position: 'end', maxWidth: '24rem' }}
       toggle={(ref) => (
-        <MenuToggle ref={ref} variant="plain" size="sm" aria-label={`Actions of ${vm.name}`} isExpanded={open} onClick={(event) => { event.stopPropagation(); setOpen(!open); }}>
+        <MenuToggle ref={ref} variant="plain" size="sm" aria-label={`Actions of ${vm.name}`} isExpanded={open} onClick={(event) => { event.stopPropagation(); show(!open); }}>
           {word}
         </MenuToggle>
       )}
     >
       <DropdownList>
-        {VERBS.map((verb) => {
-          const { allowed, reason } = allowance(vm, verb.verb);
-          return (
-            <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={allowed ? (verb.harsh ? HARSH : undefined) : reason} onClick={() => onRun(verb, vm.id)}>
-              {verb.word}
+        {copying
+          ? VERBS.filter((verb) => allowance(vm, verb.verb).allowed).map((verb) => (
+              <DropdownItem key={verb.verb} onClick={() => copyCurl(verb, vm)}>
+                Copy the call of “{verb.word}”
+              </DropdownItem>
+            ))
+          : VERBS.map((verb) => {
+              const { allowed, reason } = allowance(vm, verb.verb);
+              const about = allowed ? (verb.harsh ? HARSH : undefined) : reason;
+              return (
+                <DropdownItem key={verb.verb} isDanger={verb.harsh && allowed} isAriaDisabled={!allowed} description={about} onClick={() => onRun(verb, vm.id)}>
+                  {verb.word}
+                </DropdownItem>
+              );
+            })}
+        {copying ? null : (
+          <>
+            <DropdownItem isDanger={deletion.allowed} isAriaDisabled={!deletion.allowed} description={deletion.allowed ? undefined : deletion.reason} onClick={() => askDelete([vm], onDeleted)}>
+              Delete…
             </DropdownItem>
-          );
-        })}
-        <DropdownItem isDanger={deletion.allowed} isAriaDisabled={!deletion.allowed} description={deletion.allowed ? undefined : deletion.reason} onClick={() => askDelete([vm], onDeleted)}>
-          Delete…
-        </DropdownItem>
+            <DropdownItem value={COPY} onClick={() => setCopying(true)}>
+              Copy as curl…
+            </DropdownItem>
+          </>
+        )}
       </DropdownList>
-      <DropdownGroup label="Copy as curl">
-        <DropdownList>
-          {VERBS.filter((verb) => allowance(vm, verb.verb).allowed).map((verb) => (
-            <DropdownItem key={verb.verb} onClick={() => copyCurl(verb, vm)}>
-              {verb.word}
-            </DropdownItem>
-          ))}
-        </DropdownList>
-      </DropdownGroup>
     </Dropdown>
   );
 }

@@ -10,6 +10,7 @@ import { paths } from '@/app/paths';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { DataTable } from '@/ui/DataTable';
 import { EmptyState } from '@/ui/EmptyState';
+import { count as figure } from '@/ui/format';
 import { useKeys } from '@/ui/keys';
 import { useNarrow } from '@/ui/time';
 import { VirtualList } from '@/ui/VirtualList';
@@ -58,7 +59,7 @@ export default function VmsPage(): ReactElement | null {
   if (!known && vms.length === 0) return null;
   const newVm = <Link to={paths.newVm()} className="q-button q-primary">New VM</Link>;
   if (vms.length === 0) return <Page title="VMs" actions={newVm}><NoVms /></Page>;
-  const count = rows.length === vms.length ? `${vms.length}` : `${rows.length} of ${vms.length}`;
+  const count = rows.length === vms.length ? figure(vms.length) : `${figure(rows.length)} of ${figure(vms.length)}`;
   return (
     <Page title="VMs" aside={<span className="q-num q-dim" role="status">{count}</span>} actions={newVm} fills>
       {selected.length > 0 ? (
@@ -75,7 +76,7 @@ export default function VmsPage(): ReactElement | null {
       {rows.length === 0 ? (
         <EmptyState title="No VM fits">
           <p>
-            {vms.length} are here. <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>Show all</button>
+            {figure(vms.length)} are here. <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>Show all</button>
           </p>
         </EmptyState>
       ) : narrow ? (

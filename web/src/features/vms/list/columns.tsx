@@ -36,20 +36,20 @@ function columnOf(id: ColumnId, context: Context): Omit<Vm, 'id' | 'title' | 'so
     case 'state':
       return { width: 'minmax(8.5rem, 0.9fr)', cell: (vm) => <StateCell vm={vm} /> };
     case 'name':
-      return { width: 'minmax(11rem, 1.4fr)', cell: (vm) => <NameCell vm={vm} /> };
+      return { width: 'minmax(7.5rem, 1.4fr)', cell: (vm) => <NameCell vm={vm} /> };
     case 'addresses':
-      return { width: 'minmax(9rem, 1fr)', cell: (vm) => <AddressCell vm={vm} /> };
+      return { width: 'minmax(8rem, 1fr)', cell: (vm) => <AddressCell vm={vm} /> };
     case 'cpu':
       return { width: '8.25rem', align: 'right', cell: (vm) => <CpuCell id={vm.id} /> };
     case 'memory':
       return {
-        width: '13.5rem',
+        width: '12.5rem',
         align: 'right',
         cell: (vm) => <MemoryCell id={vm.id} sizeMib={vm.spec?.memory?.sizeMib ?? 0n} />,
       };
     case 'labels':
       return {
-        width: 'minmax(8rem, 1.2fr)',
+        width: 'minmax(5rem, 1.2fr)',
         cell: (vm) => <LabelsCell labels={factsOf(vm).labels} onLabel={context.onLabel} />,
       };
     case 'since':
@@ -68,7 +68,7 @@ export function columnsOf(ids: readonly ColumnId[], context: Context): readonly 
   const result: Vm = {
     id: 'result',
     title: 'Result',
-    width: 'minmax(10rem, 1.4fr)',
+    width: 'minmax(7.5rem, 1.4fr)',
     cell: (vm) => <ResultCell result={context.results.get(vm.id)} />,
   };
   const actions: Vm = {
