@@ -7,6 +7,7 @@ mod lists;
 mod live;
 mod node;
 mod past;
+mod plan;
 mod retries;
 mod stream;
 mod surface;

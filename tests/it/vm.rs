@@ -10,7 +10,7 @@ const DEV: &str = "11111111-1111-1111-1111-111111111111";
 const PROJECT: &str = "00000000-0000-0000-0000-000000000001";
 
 /// The fields of the `BadRequest` detail.
-fn fields(answer: &Answer) -> Vec<String> {
+pub fn fields(answer: &Answer) -> Vec<String> {
     use base64::Engine as _;
     let details = answer.body["details"].as_array().expect("details");
     let detail = details.iter().find(|detail| detail["type"] == "google.rpc.BadRequest").expect("a BadRequest");

@@ -7,4 +7,5 @@ mod check;
 mod console;
 mod life;
 mod outside;
+mod plan;
 mod trouble;

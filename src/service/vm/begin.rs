@@ -70,6 +70,12 @@ impl VmService {
         Ok((vm, decision, holder))
     }
 
+    /// Whether a start of the VM would boot it now; a start that is denied does not.
+    pub(super) fn boots(&self, id: VmId) -> Result<bool, ServiceError> {
+        let (_, decision, _) = self.decision(id, Verb::Start)?;
+        Ok(matches!(decision, Decision::Begin(Plan::Boot | Plan::ClearThenBoot)))
+    }
+
     /// May a verb that needs no operation be done now.
     pub(in crate::service) fn permit(&self, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
         let (vm, decision, _) = self.decision(id, verb)?;

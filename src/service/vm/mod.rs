@@ -5,6 +5,7 @@ mod begin;
 mod create;
 mod delete;
 mod delete_plan;
+mod files;
 mod media;
 mod options;
 mod power;

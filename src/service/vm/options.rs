@@ -157,7 +157,7 @@ fn media(volumes: Vec<VolumeFacts>, users: &HashMap<String, String>) -> Vec<Medi
 /// A kernel or a text beside the images is none.
 fn is_image(volume: &VolumeFacts) -> bool {
     match volume.format {
-        Some(DiskFormat::Raw) => volume.capacity_bytes >= SMALLEST_RAW && volume.capacity_bytes % SECTOR == 0,
+        Some(DiskFormat::Raw) => volume.capacity_bytes >= SMALLEST_RAW && volume.capacity_bytes.is_multiple_of(SECTOR),
         Some(DiskFormat::Qcow2) | None => true,
     }
 }

@@ -47,6 +47,8 @@ impl VmService {
     /// `Precondition` where the state or the node does not allow it, `Exhausted` where the host has
     /// not enough left, `Busy`, `Unavailable`.
     pub async fn start(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+        self.ready()?;
+        self.ensure_startable(id).await?;
         self.power(caller, id, Verb::Start, None).await
     }
 

@@ -22,10 +22,14 @@ use crate::model::vm::{Moment, Origin, PowerState, VmRecord};
 
 use super::super::core::Core;
 use super::super::error::{Finding, FindingKind, ServiceError};
+use super::super::inventory::Vm;
 use super::super::requests::CreateVm;
 use super::create::identity;
 use super::resolve::{Devices, Host, hypervisor_name};
 use super::{VmService, same_name};
+
+/// A request with more of a kind is refused for that, and nobody waits for a look at each.
+const DEVICES_LOOKED_AT: usize = 64;
 
 /// What was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +110,11 @@ impl Report {
         }
     }
 
+    /// Whether something is wrong with a field of this beginning.
+    pub fn is_wrong_below(&self, prefix: &str) -> bool {
+        self.findings.iter().any(|found| found.field.starts_with(prefix))
+    }
+
     /// What another part refused, under this field.
     fn stop_by(&mut self, field: &str, error: ServiceError) -> Result<(), ServiceError> {
         let message = error.to_string();
@@ -167,6 +176,18 @@ impl VmService {
         self.core.host(move || look(&core, asked, &user, bridges, report)).await?
     }
 
+    /// Look at what a VM needs to boot, where a start of it would boot.
+    ///
+    /// # Errors
+    /// `Precondition`, naming each file and network and what to do about it.
+    pub(super) async fn ensure_startable(&self, id: VmId) -> Result<(), ServiceError> {
+        if self.boots(id)? {
+            let (core, vm) = (Arc::clone(&self.core), self.get(id)?);
+            self.core.host(move || startable(&core, &vm)).await??;
+        }
+        Ok(())
+    }
+
     /// vCPUs and memory, each for itself: they are two fields of a form.
     fn room_for(&self, wanted: &CreateVm, report: &mut Report) -> Result<(), ServiceError> {
         let spec = &wanted.spec;
@@ -209,6 +230,22 @@ impl VmService {
     }
 }
 
+/// Whether everything is there that a VM needs to boot. Blocks.
+fn startable(core: &Core, vm: &Vm) -> Result<(), ServiceError> {
+    let mut report = Report::default();
+    let host = Host::of(core, core.hypervisor.offer()?, Vec::new());
+    Devices::new(&host, &mut report, true).startable(&core.inventory.spec(vm))?;
+    if report.findings.is_empty() {
+        return Ok(());
+    }
+    let told = ServiceError::Several(report.findings);
+    Err(ServiceError::Precondition {
+        reason: "NOT_STARTABLE",
+        subject: vm.record.id.to_string(),
+        message: format!("VM \"{}\" cannot start: {told}", vm.record.name),
+    })
+}
+
 fn human(size: Mib) -> String {
     human_bytes(size.bytes())
 }
@@ -227,8 +264,12 @@ fn look(
     offered(&offer, &wanted.spec, &mut report);
     let host = Host::of(core, Arc::clone(&offer), bridges);
     let mut spec = wanted.spec.clone();
+    let is_sane =
+        [spec.disks.len(), spec.cdroms.len(), spec.nics.len()].iter().all(|count| *count <= DEVICES_LOOKED_AT);
     let mut devices = Devices::new(&host, &mut report, wanted.start_on_create);
-    devices.resolve(id, &wanted.name, &mut spec)?;
+    if is_sane {
+        devices.resolve(id, &wanted.name, &mut spec)?;
+    }
     let Devices { volumes, waiting, .. } = devices;
     let mut record = record(core, wanted, user, id, &spec, &volumes);
     if report.findings.is_empty() {
@@ -366,5 +407,95 @@ fn record(core: &Core, wanted: CreateVm, user: &str, id: VmId, spec: &VmSpec, vo
         last_seen_at: now,
         error_message: String::new(),
         lost_reason: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::{Tpm, TpmVersion};
+
+    /// A host that has everything.
+    fn whole() -> HostOffer {
+        HostOffer {
+            hypervisor: "QEMU".to_owned(),
+            accelerator: Some(Accelerator::Kvm),
+            uefi: true,
+            secure_boot: true,
+            tpm_emulator: true,
+            cpu_models: vec!["EPYC".to_owned(), "qemu64".to_owned()],
+            max_vcpus: 288,
+            ..HostOffer::default()
+        }
+    }
+
+    fn look(change: impl Fn(&mut HostOffer), ask: impl Fn(&mut VmSpec)) -> Report {
+        let (mut offer, mut spec, mut report) = (whole(), VmSpec::default(), Report::default());
+        spec.cpu.cores = 1;
+        change(&mut offer);
+        ask(&mut spec);
+        offered(&offer, &spec, &mut report);
+        report
+    }
+
+    #[test]
+    fn what_a_host_lacks_is_named_under_its_field() {
+        let tpm = |spec: &mut VmSpec| {
+            spec.tpm = Some(Tpm { enabled: None, version: TpmVersion::V2_0, persistent: false });
+        };
+        let secure = |spec: &mut VmSpec| spec.firmware = Some(Firmware::UefiSecureBoot);
+        type Change = fn(&mut HostOffer);
+        type Ask = Box<dyn Fn(&mut VmSpec)>;
+        let rows: [(Change, Ask, &str); 6] = [
+            (|offer| offer.uefi = false, Box::new(|spec| spec.firmware = Some(Firmware::Uefi)), "spec.firmware"),
+            (|offer| offer.secure_boot = false, Box::new(secure), "spec.firmware"),
+            (|offer| offer.tpm_emulator = false, Box::new(tpm), "spec.tpm"),
+            (|_| {}, Box::new(|spec| spec.cpu.model = "Abacus".to_owned()), "spec.cpu.model"),
+            (|offer| offer.max_vcpus = 8, Box::new(|spec| spec.cpu.cores = 9), "spec.cpu.cores"),
+            (|offer| offer.max_vcpus = 8, Box::new(|spec| spec.cpu.max_cores = 9), "spec.cpu.max_cores"),
+        ];
+        for (change, ask, field) in rows {
+            let fields: Vec<String> = look(change, &ask).findings.into_iter().map(|found| found.field).collect();
+            assert_eq!(fields, [field]);
+            // Where the host has it, nothing is in the way; only its sizes stay what they are.
+            let has = look(|offer| offer.max_vcpus = 288, &ask).findings;
+            assert_eq!(has.is_empty(), field != "spec.cpu.model", "{field}: {has:?}");
+        }
+        for model in ["", "host-passthrough", "max", "EPYC"] {
+            assert!(look(|_| {}, |spec| spec.cpu.model = model.to_owned()).findings.is_empty(), "{model}");
+        }
+    }
+
+    #[test]
+    fn what_is_worth_knowing_warns_and_stops_nothing() {
+        let warned = |report: Report| {
+            assert!(report.findings.is_empty(), "{report:?}");
+            let warnings = report.checks.into_iter().filter(|check| check.outcome == Outcome::Warning);
+            warnings.map(|check| check.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(warned(look(|_| {}, |_| {})), []);
+        let emulated = |offer: &mut HostOffer| offer.accelerator = Some(Accelerator::Tcg);
+        assert_eq!(warned(look(emulated, |_| {})), [Subject::Accelerator]);
+        // The demo runs no guest: nothing about it is slow.
+        let demo = |offer: &mut HostOffer| {
+            emulated(offer);
+            offer.hypervisor = "TEST".to_owned();
+        };
+        assert_eq!(warned(look(demo, |_| {})), []);
+        let windows = |spec: &mut VmSpec| spec.guest_os.family = GuestOsFamily::WindowsDesktop;
+        assert_eq!(warned(look(|offer| offer.tpm_emulator = false, windows)), [Subject::Tpm]);
+    }
+
+    #[test]
+    fn one_field_is_told_of_once_and_what_is_no_finding_is_given_back() {
+        let mut report = Report::default();
+        report.stop("name", FindingKind::Invalid, "is required");
+        report.stop("name", FindingKind::AlreadyExists, "is taken");
+        report.stop_by("node_id", ServiceError::no_node("x")).expect("a finding");
+        assert_eq!(report.findings.len(), 2, "{report:?}");
+        assert_eq!(report.findings[1].kind, FindingKind::NotFound { what: "Node", id: "x".to_owned() });
+        let away = ServiceError::Unavailable("libvirt is away".to_owned());
+        assert_eq!(report.stop_by("node_id", away.clone()), Err(away));
+        assert!(report.is_wrong_below("na") && !report.is_wrong_below("spec."));
     }
 }

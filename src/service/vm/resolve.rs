@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::host::HostRoot;
-use crate::host::paths::{self, Access, Content, Fault, Kind, Look, Opener};
+use crate::host::paths::{self, Access, Fault, Kind, Opener};
 use crate::hypervisor::{HostOffer, Hypervisor, NetworkInfo};
-use crate::model::definition::{NewVolume, PoolFacts, VolumeFacts, VolumeRef};
+use crate::model::definition::{NewVolume, PoolFacts, VolumeRef};
 use crate::model::id::VmId;
 use crate::model::spec::{Disk, DiskFormat, DiskProvisioning, Nic, VmSpec};
 use crate::model::units::human_bytes;
@@ -26,10 +26,10 @@ const DEFAULT: &str = "default";
 
 /// The host that the devices are to be on.
 pub(super) struct Host<'a> {
-    hypervisor: &'a dyn Hypervisor,
-    inventory: &'a Inventory,
+    pub hypervisor: &'a dyn Hypervisor,
+    pub inventory: &'a Inventory,
     offer: Arc<HostOffer>,
-    opener: Opener,
+    pub opener: Opener,
     bridges: Vec<String>,
 }
 
@@ -42,8 +42,8 @@ impl<'a> Host<'a> {
 
 /// Disks, drives and network cards of a VM to be made, one after the other.
 pub(super) struct Devices<'a> {
-    host: &'a Host<'a>,
-    report: &'a mut Report,
+    pub host: &'a Host<'a>,
+    pub report: &'a mut Report,
     /// Whether the VM is started as soon as it is made.
     starts: bool,
     pools: HashMap<String, Option<PoolFacts>>,
@@ -72,16 +72,15 @@ impl<'a> Devices<'a> {
     /// Every disk gets a path, every NIC a MAC.
     pub fn resolve(&mut self, id: VmId, name: &str, spec: &mut VmSpec) -> Result<(), ServiceError> {
         for (index, disk) in spec.disks.iter_mut().enumerate() {
-            self.disk(id, name, index, disk)?;
+            // What is no value of its field is not asked for at libvirt.
+            if self.report.is_wrong_below(&format!("spec.disks[{index}].")) {
+                self.paths_alone(index, disk)?;
+            } else {
+                self.disk(id, name, index, disk)?;
+            }
         }
         for (index, cdrom) in spec.cdroms.iter().enumerate() {
-            let field = format!("spec.cdroms[{index}].iso_path");
-            if self.file(&field, &cdrom.iso_path, Kind::FileOrDevice, Access::Read)?
-                && paths::content(Path::new(&cdrom.iso_path)).is_some_and(|content| content != Content::Iso)
-            {
-                let told = format!("{} does not look like a CD or DVD image (ISO 9660)", cdrom.iso_path);
-                self.report.warn(Subject::Path, &field, told, "see that it was downloaded whole");
-            }
+            self.iso(&format!("spec.cdroms[{index}].iso_path"), &cdrom.iso_path)?;
         }
         if let Some(direct) = &spec.boot.direct {
             for (name, path) in [("kernel_path", &direct.kernel_path), ("initrd_path", &direct.initrd_path)] {
@@ -168,7 +167,7 @@ impl<'a> Devices<'a> {
     }
 
     /// Whether paths are files of this host: the test driver opens none.
-    fn on_disk(&self) -> Option<()> {
+    pub(super) fn on_disk(&self) -> Option<()> {
         self.host.offer.runs_guests().then_some(())
     }
 
@@ -264,124 +263,6 @@ impl<'a> Devices<'a> {
         }
     }
 
-    /// The image under a new disk.
-    fn backing(&mut self, field: &str, disk: &Disk) -> Result<(), ServiceError> {
-        let path = &disk.backing_file;
-        let at = format!("{field}.backing_file");
-        if !self.file(&at, path, Kind::FileOrDevice, Access::Read)? {
-            return Ok(());
-        }
-        self.format(&format!("{field}.backing_format"), path, disk.backing_format)?;
-        let virtual_bytes = match paths::content(Path::new(path)) {
-            Some(Content::Qcow2 { virtual_bytes }) => virtual_bytes,
-            Some(Content::Iso | Content::Other) | None => 0,
-        };
-        if virtual_bytes > disk.size.bytes() {
-            self.report.warn(
-                Subject::Path,
-                &format!("{field}.size_gib"),
-                format!("{path} is an image of {}: its end would be cut off", human_bytes(virtual_bytes)),
-                format!("ask for {} GiB or more", virtual_bytes.div_ceil(1 << 30)),
-            );
-        }
-        if let Some(writer) = self.user(path, |other| !other.readonly) {
-            self.report.warn(
-                Subject::Path,
-                &at,
-                format!("VM \"{writer}\" writes to {path}: what lies over it is damaged by that"),
-                "build on an image that nobody writes to, such as a copy of it",
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether QEMU can open a file; an empty path names none.
-    fn file(&mut self, field: &str, path: &str, kind: Kind, access: Access) -> Result<bool, ServiceError> {
-        if !path.starts_with('/') || self.report.findings.iter().any(|found| found.field == field) {
-            return Ok(false);
-        }
-        if self.on_disk().is_none() {
-            return Ok(true);
-        }
-        let who = &self.host.opener.name;
-        match self.host.opener.look(Path::new(path), kind, access) {
-            Ok(Look::Fine) => {
-                self.report.passed(Subject::Path, field, format!("{path} can be opened by {who}, who runs QEMU"));
-            }
-            Ok(Look::Hidden(directory)) => {
-                let told = format!(
-                    "this service may not look into {}: whether {path} is there shows when the VM starts",
-                    directory.display()
-                );
-                let remedy = format!("see that {who}, who runs QEMU, can read it");
-                self.report.warn(Subject::Path, field, told, remedy);
-            }
-            // libvirt may be where this process does not see: its pools know better what there is.
-            Err(trouble) if trouble.fault == Fault::Missing && self.known(path)?.is_some() => {
-                self.report.passed(Subject::Path, field, format!("{path} is a volume of one of libvirt's pools"));
-            }
-            Err(trouble) => {
-                let kind = FindingKind::Precondition { reason: "NOT_READABLE", subject: path.to_owned() };
-                self.report.stop(field, kind, format!("{}; {}", trouble.why, trouble.remedy));
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn known(&self, path: &str) -> Result<Option<VolumeFacts>, ServiceError> {
-        Ok(self.host.hypervisor.volume_by_path(path)?)
-    }
-
-    /// A declared format and the file's first bytes must agree: QEMU believes what it is told.
-    fn format(&mut self, field: &str, path: &str, declared: Option<DiskFormat>) -> Result<(), ServiceError> {
-        let content = self.on_disk().and_then(|()| paths::content(Path::new(path)));
-        let is = match content {
-            Some(Content::Qcow2 { .. }) => Some(DiskFormat::Qcow2),
-            Some(Content::Iso | Content::Other) => Some(DiskFormat::Raw),
-            // What this process may not read, libvirt has looked at.
-            None => self.known(path)?.and_then(|facts| facts.format),
-        };
-        match (declared, is) {
-            (Some(DiskFormat::Raw), Some(DiskFormat::Qcow2)) => self.report.stop(
-                field,
-                FindingKind::Invalid,
-                format!("is RAW, and {path} is a qcow2 image: the guest would see its container, not the disk in it; set QCOW2"),
-            ),
-            (Some(DiskFormat::Qcow2), Some(DiskFormat::Raw)) => self.report.stop(
-                field,
-                FindingKind::Invalid,
-                format!("is QCOW2, and {path} is no qcow2 image; set RAW if it is a plain one"),
-            ),
-            (Some(DiskFormat::Raw), Some(DiskFormat::Raw))
-            | (Some(DiskFormat::Qcow2), Some(DiskFormat::Qcow2))
-            | (None, _)
-            | (Some(_), None) => {}
-        }
-        Ok(())
-    }
-
-    /// A VM whose disk this is, too.
-    fn user(&self, path: &str, counts: impl Fn(&Disk) -> bool) -> Option<String> {
-        let picture = self.host.inventory.picture();
-        picture
-            .vms
-            .values()
-            .find(|vm| self.host.inventory.spec(vm).disks.iter().any(|disk| disk.path == path && counts(disk)))
-            .map(|vm| vm.record.name.clone())
-    }
-
-    fn shared(&mut self, field: &str, disk: &Disk) {
-        if let Some(other) = self.user(&disk.path, |other| !(other.readonly && disk.readonly)) {
-            self.report.warn(
-                Subject::Path,
-                field,
-                format!("VM \"{other}\" has {} as a disk, too: the two cannot run at once", disk.path),
-                "give it a disk of its own, built on this one by backing_file or copied from it",
-            );
-        }
-    }
-
     fn nic(&mut self, networks: &[NetworkInfo], taken: &mut HashSet<String>, index: usize, nic: &mut Nic) {
         let field = format!("spec.nics[{index}]");
         if nic.bridge.is_empty() {
@@ -408,7 +289,7 @@ impl<'a> Devices<'a> {
         taken.insert(nic.mac.clone());
     }
 
-    fn network(&mut self, field: &str, networks: &[NetworkInfo], nic: &mut Nic) {
+    pub(super) fn network(&mut self, field: &str, networks: &[NetworkInfo], nic: &mut Nic) {
         let wanted = if nic.network.is_empty() { DEFAULT } else { &nic.network };
         let found = networks.iter().find(|network| network.name == wanted || network.id.to_string() == wanted);
         let Some(found) = found else {

@@ -6,7 +6,10 @@ import { it } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { BadRequestSchema } from "../gen/google/rpc/error_details_pb.js";
 import { VmStatus_PowerState as State } from "../gen/Quantixkvm/compute/v1/vm_pb.js";
-import { PausedReason } from "../gen/Quantixkvm/compute/v1/vm_pb.js";
+import {
+  PausedReason,
+  PreflightCheck_Outcome as Outcome,
+} from "../gen/Quantixkvm/compute/v1/vm_pb.js";
 import { VMUpdate_UpdateType as Update } from "../gen/Quantixkvm/compute/v1/vm_service_pb.js";
 import { refused } from "../lib/expect.mjs";
 import { unique } from "../lib/names.mjs";
@@ -223,6 +226,59 @@ export function vmScenarios(context) {
       }));
       assert.match(unhonoured.rawMessage, /spec\.migration/);
     });
+  });
+
+  it("plans a creation and a deletion without doing either", async () => {
+    const before = (await vms.listVMs({ pageSize: 1000 })).totalCount;
+    const request = {
+      name: unique(slug, "planned"),
+      spec: { cpu: { cores: 1 }, memory: { sizeMib: 256n }, disks: [{ sizeGib: 1n }], nics: [{}] },
+    };
+    const plan = await vms.createVM({ ...request, validateOnly: true });
+    is(plan, State.PROVISIONING, "as it would be");
+    assert.equal(plan.id, "");
+    assert.ok(plan.preflight.some((check) => check.name === "pool" && check.outcome === Outcome.PASSED));
+    assert.ok(plan.preflight.every((check) => check.message !== ""), "a check that says nothing");
+    assert.equal((await vms.listVMs({ pageSize: 1000 })).totalCount, before);
+
+    // Of two kinds at once the gravest decides, and each is beside its field.
+    const refusal = await refused(Code.NotFound, vms.createVM({
+      ...request,
+      spec: { ...request.spec, cpu: { cores: 250 }, nics: [{ networkId: "nowhere" }] },
+      startOnCreate: true,
+      validateOnly: true,
+    }));
+    const [details] = refusal.findDetails(BadRequestSchema);
+    const fields = details.fieldViolations.map((violation) => violation.field);
+    assert.deepEqual(fields.toSorted(), ["spec.cpu.cores", "spec.nics[0].network_id"]);
+
+    const made = await vms.createVM(request);
+    try {
+      const going = await vms.deleteVM({ id: made.id, deleteVolumes: true, validateOnly: true });
+      assert.deepEqual(going.gone.map((item) => item.kind), ["definition", "volume"]);
+      const staying = await vms.deleteVM({ id: made.id, validateOnly: true });
+      assert.match(staying.kept[0].reason, /not asked for/);
+      assert.equal(staying.reclaimedBytes, 0n);
+      is(await vms.getVM({ id: made.id }), State.STOPPED, "still there");
+    } finally {
+      await vms.deleteVM({ id: made.id, deleteVolumes: true });
+    }
+  });
+
+  it("tells what a VM can be made of", async () => {
+    const options = await vms.getCreateOptions({});
+    assert.ok(options.pools.some((pool) => pool.name === "default" && pool.active));
+    assert.ok(options.networks.some((network) => network.name === "default" && network.active));
+    assert.ok(options.memoryFreeMib > 0n && options.maxCores >= 1, "no room at all");
+    assert.ok(options.media.some((medium) => medium.usedBy === "dev-workstation"));
+    assert.ok(options.osProfiles.some((profile) => profile.id === "debian-13" && profile.diskGib > 0n));
+  });
+
+  it("shows libvirt's definition", async () => {
+    const { persistentXml, liveXml } = await vms.getVMDefinition({ id: DEV_WORKSTATION });
+    assert.match(persistentXml, /<name>dev-workstation<\/name>/);
+    assert.equal(liveXml, "");
+    await refused(Code.NotFound, vms.getVMDefinition({ id: UNKNOWN }));
   });
 
   it("does a retried creation once", async () => {

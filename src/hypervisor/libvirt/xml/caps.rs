@@ -148,3 +148,32 @@ pub fn read_host(caps: &str) -> Result<(bool, Option<uuid::Uuid>, String), Hyper
     let model = root.at(&["host", "cpu"]).map(|cpu| cpu.text_of("model")).unwrap_or_default();
     Ok((kvm, uuid, model))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_qemu_runs_as_is_read_from_the_label_of_files() {
+        let with = |models: &str| format!("<capabilities><host>{models}</host></capabilities>");
+        let dac = "<secmodel><model>apparmor</model><baselabel type='kvm'>libvirt</baselabel></secmodel>\
+                   <secmodel><model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel>";
+        assert_eq!(read_qemu_ids(&with(dac)), Some((64055, 108)));
+        for other in ["", "<secmodel><model>dac</model></secmodel>", "<secmodel><model>none</model></secmodel>"] {
+            assert_eq!(read_qemu_ids(&with(other)), None, "{other}");
+        }
+        assert_eq!(read_qemu_ids("no XML"), None);
+    }
+
+    #[test]
+    fn only_cpu_models_that_are_usable_are_offered() {
+        let caps = "<capabilities><host><cpu/></host></capabilities>";
+        let offer = "<domainCapabilities><path>/q</path><arch>x86_64</arch><vcpu max='288'/><cpu>\
+                     <mode name='host-model' supported='yes'><model>EPYC</model></mode>\
+                     <mode name='custom' supported='yes'><model usable='yes'>qemu64</model>\
+                     <model usable='no'>Icelake-Server</model><model usable='unknown'>x</model>\
+                     <model usable='yes'>kvm64</model></mode></cpu></domainCapabilities>";
+        let profile = HostProfile::from_capabilities(caps, offer, Accelerator::Tcg).expect("capabilities");
+        assert_eq!((profile.cpu_models, profile.max_vcpus), (vec!["kvm64".to_owned(), "qemu64".to_owned()], 288));
+    }
+}
