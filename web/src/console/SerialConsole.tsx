@@ -22,7 +22,7 @@ interface Held {
   readonly send: (text: string) => void;
 }
 
-function hold(element: HTMLElement): Held & { end: () => void } {
+function hold(element: HTMLElement, onHeard: () => void): Held & { end: () => void } {
   const terminal = new Terminal({
     scrollback: SCROLL_BACK,
     fontFamily: getComputedStyle(element).fontFamily,
@@ -46,7 +46,10 @@ function hold(element: HTMLElement): Held & { end: () => void } {
     if (socket?.readyState === WebSocket.OPEN) socket.send(Uint8Array.from(data, (letter) => letter.charCodeAt(0)));
   });
   const wire = new SerialWire({
-    write: (data) => terminal.write(data),
+    write: (data) => {
+      onHeard();
+      terminal.write(data);
+    },
     lost: (count) => terminal.write(NOTE(`${bytes(count)} were not kept`)),
     anew: () => terminal.write(NOTE('begins anew')),
   });
@@ -79,9 +82,10 @@ export default function SerialConsole({ vm, own, lead }: ConsoleProps): ReactEle
   const element = useRef<HTMLDivElement>(null);
   const [held, setHeld] = useState<Held | null>(null);
   const [said, setSaid] = useState('');
+  const [heard, setHeard] = useState(false);
   useEffect(() => {
     if (element.current === null) return undefined;
-    const made = hold(element.current);
+    const made = hold(element.current, () => setHeard(true));
     setHeld(made);
     made.terminal.focus();
     return () => {
@@ -125,6 +129,7 @@ export default function SerialConsole({ vm, own, lead }: ConsoleProps): ReactEle
       }
     >
       <div className="q-con-terminal" ref={element} data-testid="terminal" />
+      {off || heard ? null : <p className="q-con-quiet">Nothing was said on this port yet. Where a login runs on it, Enter brings it up.</p>}
     </ConsoleFrame>
   );
 }

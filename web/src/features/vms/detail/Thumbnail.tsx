@@ -17,9 +17,10 @@ interface Shot {
   readonly at: Screenshot['takenAt'];
 }
 
-function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | null; take: () => void } {
+function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | null; take: () => void; shown: boolean; notShown: () => void } {
   const [shot, setShot] = useState<Shot | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const [shown, setShown] = useState(true);
   const asking = useRef<AbortController | null>(null);
   const take = useCallback(() => {
     asking.current?.abort();
@@ -29,6 +30,7 @@ function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | nu
       ({ image, mimeType, takenAt }) => {
         if (mine.signal.aborted) return;
         setProblem(null);
+        setShown(true);
         setShot({ url: URL.createObjectURL(new Blob([image as Uint8Array<ArrayBuffer>], { type: mimeType })), at: takenAt });
       },
       (thrown: unknown) => {
@@ -51,16 +53,16 @@ function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | nu
     };
   }, [on, state, take]);
   useEffect(() => () => (shot === null ? undefined : URL.revokeObjectURL(shot.url)), [shot]);
-  return { shot: on ? shot : null, problem: on ? problem : null, take };
+  return { shot: on ? shot : null, problem: on ? problem : null, take, shown, notShown: () => setShown(false) };
 }
 
 export function Thumbnail({ vm }: { vm: VirtualMachine }): ReactElement {
-  const { shot, problem, take } = useShot(vm);
+  const { shot, problem, take, shown, notShown } = useShot(vm);
   const on = runs(vm);
   return (
     <figure className="q-thumb">
       <Link to={paths.vm(vm.id, 'console')} className="q-thumb-screen" aria-label={`Open the console of ${vm.name}`}>
-        {shot === null ? <span className="q-thumb-words">{problem?.message ?? (on ? 'Looking' : `${vmState(vm).word}: the screen is dark`)}</span> : <img src={shot.url} alt={`Screen of ${vm.name}`} />}
+        {shot === null ? <span className="q-thumb-words">{problem?.message ?? (on ? 'Looking' : `${vmState(vm).word}: the screen is dark`)}</span> : shown ? <img src={shot.url} alt={`Screen of ${vm.name}`} onError={notShown} /> : <span className="q-thumb-words">This picture is of a kind that the browser does not show; the console does.</span>}
       </Link>
       <figcaption>
         <span className="q-small">{shot === null ? 'Screen' : <>Screen, <RelativeTime at={shot.at} /></>}</span>

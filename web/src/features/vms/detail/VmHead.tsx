@@ -2,7 +2,7 @@
 
 import { Button } from '@patternfly/react-core/dist/esm/components/Button';
 import type { ReactElement } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useMatch, useNavigate } from 'react-router';
 import { verbOf, type Verb } from '@/api/verbs';
 import { paths } from '@/app/paths';
 import { VMOrigin, type VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
@@ -26,6 +26,7 @@ export function VmHead({ vm }: { vm: VirtualMachine }): ReactElement {
   const { run, problem, putAway } = useVerb();
   const navigate = useNavigate();
   const narrow = useNarrow();
+  const onConsole = useMatch('/vms/:id/console') !== null;
   const { tone, word, why } = vmState(vm);
   const primary = primaryVerb(vm);
   const second = narrow ? [] : SECOND.map(verbOf).filter((verb): verb is Verb => verb !== undefined && verb !== primary);
@@ -52,9 +53,11 @@ export function VmHead({ vm }: { vm: VirtualMachine }): ReactElement {
       <div className="q-vm-verbs">
         {primary === undefined ? null : <VerbButton vm={vm} verb={primary} onRun={run} variant={primary.harsh ? 'secondary' : 'primary'} />}
         {second.map((verb) => <VerbButton key={verb.verb} vm={vm} verb={verb} onRun={run} />)}
-        <Button variant="secondary" size="sm" component={(props: object) => <Link {...props} to={paths.vm(vm.id, 'console')} />}>
-          Console
-        </Button>
+        {onConsole ? null : (
+          <Button variant="secondary" size="sm" component={(props: object) => <Link {...props} to={paths.vm(vm.id, 'console')} />}>
+            Console
+          </Button>
+        )}
         <VerbMenu vm={vm} onRun={run} onDeleted={() => void navigate(paths.vms())} />
       </div>
       {problem === null ? null : (
