@@ -3,6 +3,7 @@
 import type { ReactElement } from 'react';
 import { NavLink } from 'react-router';
 import { useNodes, useNodesKnown, useVms, useVmsKnown } from '@/api/hooks';
+import { count as figure } from '@/ui/format';
 import { Icon, type IconName } from '@/ui/icons';
 import { paths } from './paths';
 
@@ -31,7 +32,7 @@ export function SideNav(): ReactElement {
         <NavLink key={to} to={to} end={to === '/'}>
           <Icon name={icon} />
           <span>{word}</span>
-          {count === undefined ? null : <span className="q-num q-count">{count}</span>}
+          {count === undefined ? null : <span className="q-num q-count">{figure(count)}</span>}
         </NavLink>
       ))}
     </nav>

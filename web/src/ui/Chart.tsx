@@ -25,13 +25,24 @@ interface Props {
   readonly height?: number;
   /** Seconds that the width covers, up to the newest. Absent: all. */
   readonly span?: number | undefined;
+  /** Whether it counts bytes: its grid is then of powers of two. */
+  readonly binary?: boolean;
   /** Changes with the theme: colours on a canvas do not follow by themselves. */
   readonly theme: string;
 }
 
+const FONT = '11px "Red Hat Text", RedHatText, sans-serif';
+const BINARY = Array.from({ length: 51 }, (_, power) => 2 ** power);
+const two = (value: number): string => value.toString().padStart(2, '0');
+
+function clock(at: number): string {
+  const date = new Date(at * 1000);
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 const hueOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export default function Chart({ label, times, series, format, max, height = 132, span, theme }: Props): ReactElement {
+export default function Chart({ label, times, series, format, max, height = 132, span, binary = false, theme }: Props): ReactElement {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ format, max, span });
@@ -57,14 +68,14 @@ export default function Chart({ label, times, series, format, max, height = 132,
           y: { range: (_plot, _from, to) => [0, latest.current.max ?? (to > 0 ? to * 1.1 : 1)] },
         },
         axes: [
-          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: '11px RedHatText' },
+          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: FONT, values: (_plot, splits) => splits.map(clock) },
           {
-            stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: '11px RedHatText',
+            stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: FONT, ...(binary ? { incrs: BINARY } : {}),
             values: (_plot, splits) => splits.map((value) => latest.current.format(value)),
           },
         ],
         series: [
-          { value: (_plot, at) => (at === null ? '' : new Date(at * 1000).toLocaleTimeString()) },
+          { value: (_plot, at) => (at === null ? '' : clock(at)) },
           ...shape.split('|').map((one): uPlot.Series => {
             const [name = '', hue = ''] = one.split(/ (?=--)/);
             const stroke = hueOf(hue);
@@ -86,11 +97,12 @@ export default function Chart({ label, times, series, format, max, height = 132,
       made.destroy();
       plot.current = null;
     };
-  }, [shape, height, theme]);
+  }, [shape, height, theme, binary]);
 
   useEffect(() => {
     plot.current?.setData([[...times], ...series.map((one) => [...one.values])]);
-  }, [times, series, theme, shape, height]);
+  }, [times, series, theme, shape, height, binary]);
 
-  return <div className="q-chart" role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
+  // An empty one has axes of its own imagination.
+  return <div className="q-chart" hidden={times.length === 0} role="img" aria-label={label} ref={host} style={{ minHeight: height }} />;
 }

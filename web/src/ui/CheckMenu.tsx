@@ -17,7 +17,10 @@ export interface CheckOption {
 interface Props {
   readonly word: string;
   readonly icon?: IconName;
-  readonly options: readonly CheckOption[];
+  /** Asked for when it opens: counting thousands of things is not done for nothing. */
+  readonly options: () => readonly CheckOption[];
+  /** How many are ticked, where that narrows something down. */
+  readonly chosen?: number;
   readonly onToggle: (id: string) => void;
   readonly align?: 'end';
 }
@@ -25,12 +28,11 @@ interface Props {
 /** More than these get a box to search in. */
 const MANY = 12;
 
-export function CheckMenu({ word, icon, options, onToggle, align }: Props): ReactElement {
+export function CheckMenu({ word, icon, options, chosen = 0, onToggle, align }: Props): ReactElement {
   const [open, setOpen] = useState(false);
   const [query, setQuery] = useState('');
   const root = useRef<HTMLDivElement>(null);
   const id = useId();
-  const chosen = options.filter((option) => option.on && !option.fixed).length;
   useEffect(() => {
     if (!open) return undefined;
     const outside = (event: PointerEvent): void => {
@@ -51,18 +53,19 @@ export function CheckMenu({ word, icon, options, onToggle, align }: Props): Reac
     event.preventDefault();
     event.stopPropagation();
   };
-  const found = options.filter((option) => option.text.toLowerCase().includes(query.toLowerCase()));
+  const all = open ? options() : [];
+  const found = all.filter((option) => option.text.toLowerCase().includes(query.toLowerCase()));
   return (
     <div className="q-menu-root" ref={root} onKeyDown={onKey}>
-      <button type="button" className="q-button" aria-expanded={open} aria-controls={id} data-chosen={chosen > 0 && align !== 'end' ? '' : undefined} onClick={() => setOpen(!open)}>
+      <button type="button" className="q-button" aria-expanded={open} aria-controls={id} data-chosen={chosen > 0 ? '' : undefined} onClick={() => setOpen(!open)}>
         {icon === undefined ? null : <Icon name={icon} size={14} />}
         {word}
-        {chosen > 0 && align !== 'end' ? <span className="q-num">{chosen}</span> : null}
+        {chosen > 0 ? <span className="q-num">{chosen}</span> : null}
         <Icon name="down" size={12} />
       </button>
       {open ? (
         <div className={`q-menu ${align === 'end' ? 'q-menu-end' : ''}`} id={id} role="group" aria-label={word}>
-          {options.length > MANY ? <input className="q-input" type="search" aria-label={`Search ${word.toLowerCase()}`} placeholder="Search" value={query} onChange={(event) => setQuery(event.target.value)} /> : null}
+          {all.length > MANY ? <input className="q-input" type="search" aria-label={`Search ${word.toLowerCase()}`} placeholder="Search" value={query} onChange={(event) => setQuery(event.target.value)} /> : null}
           <div className="q-menu-list">
             {found.map((option) => (
               <label key={option.id} className="q-menu-line">

@@ -49,7 +49,7 @@ export function DataTable<T>(props: Props<T>): ReactElement {
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 10,
+    overscan: 6,
     getItemKey: (index) => {
       const row = rows[index];
       return row === undefined ? index : keyOf(row);
@@ -107,12 +107,14 @@ export function DataTable<T>(props: Props<T>): ReactElement {
           {columns.map((column) => {
             const sorted = sort?.column === column.id;
             const direction = sorted ? (sort.descending ? 'descending' : 'ascending') : undefined;
+            const mark = <span className="q-sort-mark" aria-hidden="true">{sorted && sort.descending ? '↓' : '↑'}</span>;
             return (
               <span key={column.id} role="columnheader" aria-sort={direction} className={`q-cell ${column.align === 'right' ? 'q-right' : ''}`}>
                 {column.sortable && onSort !== undefined ? (
                   <button type="button" className="q-sort" data-sorted={sorted ? '' : undefined} onClick={() => onSort(column.id)}>
+                    {column.align === 'right' ? mark : null}
                     {column.title}
-                    <span className="q-sort-mark" aria-hidden="true">{sorted && sort.descending ? '↓' : '↑'}</span>
+                    {column.align === 'right' ? null : mark}
                   </button>
                 ) : (
                   column.title

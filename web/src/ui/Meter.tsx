@@ -9,12 +9,14 @@ interface Props {
   readonly promised?: number | undefined;
   /** `56 GiB promised, 64 GiB used, of 255 GiB`. */
   readonly facts: string;
+  /** Whether there is trouble when it is full: not so for what may be busy. */
+  readonly mayBeFull?: boolean;
 }
 
 const clamp = (share: number): number => Math.max(0, Math.min(1, Number.isFinite(share) ? share : 0));
 
-export function Meter({ name, used, promised, facts }: Props): ReactElement {
-  const full = Math.max(used, promised ?? 0) >= 0.9;
+export function Meter({ name, used, promised, facts, mayBeFull = false }: Props): ReactElement {
+  const full = !mayBeFull && used >= 0.9;
   return (
     <div className="q-meter">
       <div className="q-meter-head">

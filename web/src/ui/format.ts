@@ -26,6 +26,11 @@ export function mib(value: bigint | number): string {
   return bytes(Number(value) * 1024 ** 2);
 }
 
+/** `10,000`. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 export function rate(bytesPerSecond: number): string {
   return `${bytes(Math.max(0, bytesPerSecond))}/s`;
 }

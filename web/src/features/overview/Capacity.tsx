@@ -23,6 +23,7 @@ export function Capacity({ node }: { node: Node }): ReactElement {
           name="vCPUs"
           promised={cpu.allocatableVcpus === 0 ? 0 : cpu.allocatedVcpus / cpu.allocatableVcpus}
           used={cpu.usagePercent / 100}
+          mayBeFull
           facts={`${cpu.allocatedVcpus} of ${cpu.allocatableVcpus} promised, ${percent(cpu.usagePercent)} of the host's threads busy`}
         />
       )}

@@ -6,9 +6,9 @@ import { NodeCondition_Status, type Node, type NodeCondition } from '@/gen/Quant
 import { StateShape, type Tone } from '@/ui/StateBadge';
 import { RelativeTime } from '@/ui/time';
 
-/** `MemoryPressure` to `memory pressure`. */
+/** `MemoryPressure` to `Memory pressure`. */
 export function words(type: string): string {
-  return type.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return type.replace(/^Kvm/, 'KVM').replace(/(?<=KVM)[A-Z]/, (letter) => ` ${letter.toLowerCase()}`).replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** A condition that is as it should be, in a few words. */

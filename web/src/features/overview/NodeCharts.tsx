@@ -6,26 +6,29 @@ import { useDiskTotals, useNodeMetrics } from '@/api/hooks';
 import { useIsDark } from '@/app/theme';
 import { MetricService } from '@/gen/Quantixkvm/compute/v1/metric_service_pb';
 import { bytes, percent, rate, toMillis } from '@/ui/format';
+import { useNarrow } from '@/ui/time';
 import { columnsOf, withPast, type Past } from './rates';
 
 const Chart = lazy(() => import('@/ui/Chart'));
 const SPAN_SEC = 600;
 const HEIGHT = 132;
+const NARROW_HEIGHT = 92;
 
 interface PanelProps {
   readonly title: string;
   readonly now: ReactNode;
+  readonly empty: boolean;
   readonly children: ReactNode;
 }
 
-function Panel({ title, now, children }: PanelProps): ReactElement {
+function Panel({ title, now, empty, children }: PanelProps): ReactElement {
   return (
     <section className="q-panel" aria-label={title}>
       <header className="q-panel-head">
         <h2>{title}</h2>
         <span className="q-figure-large">{now}</span>
       </header>
-      <Suspense fallback={<div style={{ height: HEIGHT }} />}>{children}</Suspense>
+      {empty ? <p className="q-dim">Not measured yet.</p> : <Suspense fallback={<div style={{ height: HEIGHT }} />}>{children}</Suspense>}
     </section>
   );
 }
@@ -46,11 +49,13 @@ export function NodeCharts({ nodeId }: { nodeId: string }): ReactElement {
   const points = useNodeMetrics(nodeId);
   const past = usePast(nodeId);
   const disk = useDiskTotals();
+  const narrow = useNarrow();
   const theme = useIsDark() ? 'dark' : 'light';
   const columns = useMemo(() => withPast(columnsOf(points), past), [points, past]);
   const newest = points[points.length - 1]?.metrics;
   const total = Number(newest?.memoryTotalBytes ?? 0n);
-  const common = { span: SPAN_SEC, theme, height: HEIGHT };
+  const common = { span: SPAN_SEC, theme, height: narrow ? NARROW_HEIGHT : HEIGHT };
+  const empty = columns.times.length === 0;
   const cpuSeries = useMemo(() => [{ name: 'CPU', hue: '--q-accent', values: columns.cpu }], [columns]);
   const memorySeries = useMemo(() => [{ name: 'Memory', hue: '--q-accent', values: columns.memory }], [columns]);
   const networkSeries = useMemo(
@@ -68,17 +73,17 @@ export function NodeCharts({ nodeId }: { nodeId: string }): ReactElement {
   const diskNow = disk[disk.length - 1];
   return (
     <div className="q-charts">
-      <Panel title="CPU" now={shown(last(columns.cpu), percent)}>
+      <Panel title="CPU" empty={empty} now={shown(last(columns.cpu), percent)}>
         <Chart label="CPU of the host, the last ten minutes" times={columns.times} series={cpuSeries} max={100} format={percent} {...common} />
       </Panel>
-      <Panel title="Memory" now={<>{shown(last(columns.memory), bytes)} {total > 0 ? <small className="q-dim">of {bytes(total)}</small> : null}</>}>
-        <Chart label="Memory of the host, the last ten minutes" times={columns.times} series={memorySeries} max={total || undefined} format={bytes} {...common} />
+      <Panel title="Memory" empty={empty} now={<>{shown(last(columns.memory), bytes)} {total > 0 ? <small className="q-dim">of {bytes(total)}</small> : null}</>}>
+        <Chart label="Memory of the host, the last ten minutes" times={columns.times} series={memorySeries} max={total || undefined} binary format={bytes} {...common} />
       </Panel>
-      <Panel title="Disks of VMs" now={diskNow === undefined ? '—' : rate((diskNow.read ?? 0) + (diskNow.written ?? 0))}>
-        <Chart label="Disks of all VMs, the last minutes" times={diskTimes} series={diskSeries} format={rate} {...common} />
+      <Panel title="Disks of VMs" empty={disk.length === 0} now={diskNow === undefined ? '—' : rate((diskNow.read ?? 0) + (diskNow.written ?? 0))}>
+        <Chart label="Disks of all VMs, the last minutes" times={diskTimes} series={diskSeries} binary format={rate} {...common} />
       </Panel>
-      <Panel title="Network" now={shown(last(columns.rx) === null ? null : (last(columns.rx) ?? 0) + (last(columns.tx) ?? 0), rate)}>
-        <Chart label="Network of the host, the last ten minutes" times={columns.times} series={networkSeries} format={rate} {...common} />
+      <Panel title="Network" empty={empty} now={shown(last(columns.rx) === null ? null : (last(columns.rx) ?? 0) + (last(columns.tx) ?? 0), rate)}>
+        <Chart label="Network of the host, the last ten minutes" times={columns.times} series={networkSeries} binary format={rate} {...common} />
       </Panel>
     </div>
   );

@@ -2,10 +2,8 @@
 
 import type { ReactElement } from 'react';
 import { useThisNode, useVms } from '@/api/hooks';
-import { nodeHealth } from '@/app/node_health';
 import { Page } from '@/app/Page';
 import { VmStatus_PowerState } from '@/gen/Quantixkvm/compute/v1/vm_pb';
-import { StateBadge } from '@/ui/StateBadge';
 import { Since } from '@/ui/time';
 import { Busiest } from './Busiest';
 import { Capacity } from './Capacity';
@@ -19,7 +17,6 @@ export default function OverviewPage(): ReactElement | null {
   const node = useThisNode();
   const vms = useVms();
   if (node === undefined) return null;
-  const { tone, word, why } = nodeHealth(node);
   const running = vms.filter((vm) => vm.status?.state === VmStatus_PowerState.RUNNING).length;
   const system = node.status?.system;
   return (
@@ -27,10 +24,9 @@ export default function OverviewPage(): ReactElement | null {
       title="Overview"
       aside={
         <span className="q-facts-line">
-          <strong>{node.hostname}</strong>
-          <StateBadge tone={tone} word={word} title={why} />
-          <span className="q-dim">{running} of {vms.length} VMs run</span>
+          <span>{running} of {vms.length} VMs run</span>
           {system?.bootTime === undefined ? null : <span className="q-dim">up <Since at={system.bootTime} /></span>}
+          {system === undefined ? null : <span className="q-dim q-wide">{[`${system.osName} ${system.osVersion}`, system.kernelVersion, `${system.hypervisor} ${system.hypervisorVersion}`].map((fact) => fact.trim()).filter((fact) => fact !== '').join(' · ')}</span>}
         </span>
       }
     >

@@ -1,10 +1,11 @@
 // Search and filters of the list.
 
 import type { ReactElement, RefObject } from 'react';
+import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { CheckMenu } from '@/ui/CheckMenu';
 import { KeyHint } from '@/ui/KeyHint';
 import { StateBadge } from '@/ui/StateBadge';
-import type { Counts } from './arrange';
+import { labelCounts, projectCounts, toneCounts } from './arrange';
 import { COLUMN_WORDS } from './columns';
 import { COLUMN_IDS, DEFAULT_STATE, isFiltered, STATE_FILTERS, toggled, type ListState, type StateFilter } from './url_state';
 
@@ -22,12 +23,14 @@ const DEFAULT_PROJECT = '00000000-0000-0000-0000-000000000001';
 interface Props {
   readonly state: ListState;
   readonly change: (part: Partial<ListState>) => void;
-  readonly counts: Counts;
+  readonly vms: readonly VirtualMachine[];
   readonly narrow: boolean;
   readonly search: RefObject<HTMLInputElement | null>;
 }
 
-export function Toolbar({ state, change, counts, narrow, search }: Props): ReactElement {
+export function Toolbar({ state, change, vms, narrow, search }: Props): ReactElement {
+  const labelled = vms.some((vm) => Object.keys(vm.labels).length > 0);
+  const projects = vms.some((vm) => vm.projectId !== vms[0]?.projectId);
   return (
     <div className="q-toolbar">
       <span className="q-search">
@@ -46,26 +49,32 @@ export function Toolbar({ state, change, counts, narrow, search }: Props): React
       </span>
       <CheckMenu
         word="State"
-        options={STATE_FILTERS.map((id) => ({
-          id,
-          text: STATE_WORDS[id],
-          word: <StateBadge tone={id} word={STATE_WORDS[id]} />,
-          count: counts.tones.get(id) ?? 0,
-          on: state.states.includes(id),
-        }))}
+        chosen={state.states.length}
+        options={() => {
+          const counts = toneCounts(vms);
+          return STATE_FILTERS.map((id) => ({
+            id,
+            text: STATE_WORDS[id],
+            word: <StateBadge tone={id} word={STATE_WORDS[id]} />,
+            count: counts.get(id) ?? 0,
+            on: state.states.includes(id),
+          }));
+        }}
         onToggle={(id) => change({ states: toggled(state.states, id as StateFilter) })}
       />
-      {counts.labels.length === 0 && state.labels.length === 0 ? null : (
+      {!labelled && state.labels.length === 0 ? null : (
         <CheckMenu
           word="Label"
-          options={counts.labels.map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id}</span>, count, on: state.labels.includes(id) }))}
+          chosen={state.labels.length}
+          options={() => labelCounts(vms).map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id}</span>, count, on: state.labels.includes(id) }))}
           onToggle={(id) => change({ labels: toggled(state.labels, id) })}
         />
       )}
-      {counts.projects.length < 2 && state.project === '' ? null : (
+      {!projects && state.project === '' ? null : (
         <CheckMenu
           word="Project"
-          options={counts.projects.map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id === DEFAULT_PROJECT ? 'default' : id}</span>, count, on: state.project === id }))}
+          chosen={state.project === '' ? 0 : 1}
+          options={() => projectCounts(vms).map(([id, count]) => ({ id, text: id, word: <span className="q-mono">{id === DEFAULT_PROJECT ? 'default' : id}</span>, count, on: state.project === id }))}
           onToggle={(id) => change({ project: state.project === id ? '' : id })}
         />
       )}
@@ -80,7 +89,7 @@ export function Toolbar({ state, change, counts, narrow, search }: Props): React
           word="Columns"
           icon="columns"
           align="end"
-          options={COLUMN_IDS.map((id) => ({ id, text: COLUMN_WORDS[id], word: COLUMN_WORDS[id], on: state.columns.includes(id), fixed: id === 'name' }))}
+          options={() => COLUMN_IDS.map((id) => ({ id, text: COLUMN_WORDS[id], word: COLUMN_WORDS[id], on: state.columns.includes(id), fixed: id === 'name' }))}
           onToggle={(id) => change({ columns: COLUMN_IDS.filter((one) => toggled(state.columns, id as (typeof COLUMN_IDS)[number]).includes(one)) })}
         />
       )}

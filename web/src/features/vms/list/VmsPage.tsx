@@ -10,10 +10,11 @@ import { paths } from '@/app/paths';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { DataTable } from '@/ui/DataTable';
 import { EmptyState } from '@/ui/EmptyState';
+import { count as figure } from '@/ui/format';
 import { useKeys } from '@/ui/keys';
 import { useNarrow } from '@/ui/time';
 import { VirtualList } from '@/ui/VirtualList';
-import { arrange, countAll, sortsByUsage } from './arrange';
+import { Arranger, sortsByUsage } from './arrange';
 import { BulkBar } from './BulkBar';
 import { columnsOf } from './columns';
 import './list.css';
@@ -35,13 +36,13 @@ export default function VmsPage(): ReactElement | null {
   const { state, change } = useListState();
   const { results, run, clear } = useResults();
   const [selectedIds, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [arranger] = useState(() => new Arranger());
   // The order follows what is measured only while it is ordered by it.
   const measured = useSyncExternalStore(sortsByUsage(state) ? usage.subscribe : still, usage.version);
 
   // eslint-disable-next-line react-hooks/exhaustive-deps -- `measured` stands for what `usage.get` reads
-  const rows = useMemo(() => arrange(vms, state, usage.get), [vms, state, measured]);
-  const counts = useMemo(() => countAll(vms), [vms]);
-  const selected = useMemo(() => vms.filter((vm) => selectedIds.has(vm.id)), [vms, selectedIds]);
+  const rows = useMemo(() => arranger.arrange(vms, state, usage.get), [arranger, vms, state, measured]);
+  const selected = useMemo(() => (selectedIds.size === 0 ? [] : vms.filter((vm) => selectedIds.has(vm.id))), [vms, selectedIds]);
 
   const onRun = useCallback((verb: Verb, vm: VirtualMachine) => run(verb, [vm]), [run]);
   const { labels } = state;
@@ -58,13 +59,13 @@ export default function VmsPage(): ReactElement | null {
   if (!known && vms.length === 0) return null;
   const newVm = <Link to={paths.newVm()} className="q-button q-primary">New VM</Link>;
   if (vms.length === 0) return <Page title="VMs" actions={newVm}><NoVms /></Page>;
-  const count = rows.length === vms.length ? `${vms.length}` : `${rows.length} of ${vms.length}`;
+  const count = rows.length === vms.length ? figure(vms.length) : `${figure(rows.length)} of ${figure(vms.length)}`;
   return (
     <Page title="VMs" aside={<span className="q-num q-dim" role="status">{count}</span>} actions={newVm} fills>
       {selected.length > 0 ? (
         <BulkBar selected={selected} onRun={run} onClear={() => setSelected(new Set())} />
       ) : (
-        <Toolbar state={state} change={change} counts={counts} narrow={narrow} search={search} />
+        <Toolbar state={state} change={change} vms={vms} narrow={narrow} search={search} />
       )}
       {results.size > 0 ? (
         <p className="q-results-head">
@@ -75,7 +76,7 @@ export default function VmsPage(): ReactElement | null {
       {rows.length === 0 ? (
         <EmptyState title="No VM fits">
           <p>
-            {vms.length} are here. <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>Show all</button>
+            {figure(vms.length)} are here. <button type="button" className="q-link" onClick={() => change({ query: '', states: [], labels: [], project: '' })}>Show all</button>
           </p>
         </EmptyState>
       ) : narrow ? (

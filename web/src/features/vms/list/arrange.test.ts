@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { VirtualMachineSchema, VmStatus_PowerState as Power, type VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
-import { arrange, countAll, naturalKey } from './arrange';
+import { arrange, Arranger, labelCounts, naturalKey, toneCounts } from './arrange';
 import { firstAction } from './first_action';
 import { DEFAULT_STATE } from './url_state';
 
@@ -39,8 +39,8 @@ test('filters of states and labels all hold', () => {
   ];
   expect(names(arrange(vms, { ...DEFAULT_STATE, states: ['running', 'wrong'] }, none))).toEqual(['a', 'c']);
   expect(names(arrange(vms, { ...DEFAULT_STATE, labels: ['env=prod'], states: ['stopped'] }, none))).toEqual(['b']);
-  expect(countAll(vms).labels).toEqual([['env=prod', 2]]);
-  expect(countAll(vms).tones.get('wrong')).toBe(1);
+  expect(labelCounts(vms)).toEqual([['env=prod', 2]]);
+  expect(toneCounts(vms).get('wrong')).toBe(1);
 });
 
 test('by state, what needs someone is first; equals go by name', () => {
@@ -55,9 +55,10 @@ test('by state, what needs someone is first; equals go by name', () => {
 
 test('ten thousand are arranged well within a frame that counts', () => {
   const vms = Array.from({ length: 10_000 }, (_, index) => vm(`vm-${(index * 7919) % 10_000}`));
-  arrange(vms, DEFAULT_STATE, none);
+  const arranger = new Arranger();
+  arranger.arrange(vms, DEFAULT_STATE, none);
   const from = performance.now();
-  const rows = arrange(vms, DEFAULT_STATE, none);
+  const rows = arranger.arrange(vms, DEFAULT_STATE, none);
   expect(performance.now() - from).toBeLessThan(200);
   expect(rows[0]?.name).toBe('vm-0');
   expect(rows[9_999]?.name).toBe('vm-9999');
@@ -76,4 +77,13 @@ test('the first action is the first that the server allows, and follows no rule 
   expect(verb(vm('a', { ...allowed('stop'), status: { resourceUsage: {} } }))).toBe('console');
   expect(verb(vm('a', { ...allowed('force_stop'), status: { operation: { verb: 'stop' } } }))).toBe('force_stop');
   expect(verb(vm('a'))).toBeUndefined();
+});
+
+test('arranging what was arranged before comes to the same', () => {
+  const arranger = new Arranger();
+  const first = [vm('c'), vm('a'), vm('b')];
+  expect(names(arranger.arrange(first, DEFAULT_STATE, none))).toEqual(['a', 'b', 'c']);
+  const second = [vm('c'), vm('b2'), vm('a')];
+  expect(names(arranger.arrange(second, DEFAULT_STATE, none))).toEqual(['a', 'b2', 'c']);
+  expect(names(arranger.arrange(second, { ...DEFAULT_STATE, descending: true }, none))).toEqual(['c', 'b2', 'a']);
 });

@@ -6,13 +6,31 @@ import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { vmState } from '../vm_state';
 import type { ColumnId, ListState, StateFilter } from './url_state';
 
-export interface Facts {
-  readonly tone: StateFilter;
-  /** All that the search looks in, lower case. */
-  readonly text: string;
+/** Worked out when first read: most lists are neither searched nor filtered. */
+class Facts {
+  private labelList: readonly string[] | undefined;
+  private searched: string | undefined;
+  private shownTone: StateFilter | undefined;
   /** Sorts `web-2` before `web-10`. */
   readonly nameKey: string;
-  readonly labels: readonly string[];
+
+  constructor(private readonly vm: VirtualMachine) {
+    this.nameKey = naturalKey(vm.name);
+  }
+
+  get tone(): StateFilter {
+    return (this.shownTone ??= vmState(this.vm).tone);
+  }
+
+  get labels(): readonly string[] {
+    return (this.labelList ??= Object.entries(this.vm.labels).map(([key, value]) => `${key}=${value}`));
+  }
+
+  /** All that the search looks in, lower case. */
+  get text(): string {
+    const { name, id, description, status } = this.vm;
+    return (this.searched ??= [name, id, description, ...this.labels, ...(status?.ipAddresses ?? [])].join('\n').toLowerCase());
+  }
 }
 
 const known = new WeakMap<VirtualMachine, Facts>();
@@ -24,13 +42,7 @@ export function naturalKey(text: string): string {
 export function factsOf(vm: VirtualMachine): Facts {
   let facts = known.get(vm);
   if (facts === undefined) {
-    const labels = Object.entries(vm.labels).map(([key, value]) => `${key}=${value}`);
-    facts = {
-      tone: vmState(vm).tone,
-      text: [vm.name, vm.id, vm.description, ...labels, ...(vm.status?.ipAddresses ?? [])].join('\n').toLowerCase(),
-      nameKey: naturalKey(vm.name),
-      labels,
-    };
+    facts = new Facts(vm);
     known.set(vm, facts);
   }
   return facts;
@@ -85,6 +97,32 @@ export function sortsByUsage(state: ListState): boolean {
   return state.sort === 'cpu' || state.sort === 'memory';
 }
 
+/** Puts things into the order that they had before: what is nearly in order is soon sorted. */
+function asBefore(vms: readonly VirtualMachine[], before: readonly string[]): readonly VirtualMachine[] {
+  if (before.length === 0) return vms;
+  const left = new Map(vms.map((vm) => [vm.id, vm]));
+  const ordered: VirtualMachine[] = [];
+  for (const id of before) {
+    const vm = left.get(id);
+    if (vm === undefined) continue;
+    ordered.push(vm);
+    left.delete(id);
+  }
+  for (const vm of left.values()) ordered.push(vm);
+  return ordered;
+}
+
+/** Arranges again and again what changes little. */
+export class Arranger {
+  private last: readonly string[] = [];
+
+  arrange(vms: readonly VirtualMachine[], state: ListState, usageOf: UsageOf): VirtualMachine[] {
+    const rows = arrange(asBefore(vms, this.last), state, usageOf);
+    this.last = rows.map((vm) => vm.id);
+    return rows;
+  }
+}
+
 export function arrange(vms: readonly VirtualMachine[], state: ListState, usageOf: UsageOf): VirtualMachine[] {
   const words = state.query.toLowerCase().split(/\s+/).filter((word) => word !== '');
   const shown = vms.filter((vm) => {
@@ -106,24 +144,22 @@ export function arrange(vms: readonly VirtualMachine[], state: ListState, usageO
   return keyed.map((one) => one.vm);
 }
 
-/** How many VMs there are of each tone, label and project: what can be filtered by. */
-export interface Counts {
-  readonly tones: ReadonlyMap<StateFilter, number>;
-  readonly labels: readonly (readonly [string, number])[];
-  readonly projects: readonly (readonly [string, number])[];
-}
-
 function counted(all: Iterable<string>): [string, number][] {
   const counts = new Map<string, number>();
   for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
   return [...counts].sort((a, b) => (a[0] < b[0] ? -1 : 1));
 }
 
-export function countAll(vms: readonly VirtualMachine[]): Counts {
-  const facts = vms.map(factsOf);
-  return {
-    tones: new Map(counted(facts.map((one) => one.tone)) as [StateFilter, number][]),
-    labels: counted(facts.flatMap((one) => [...one.labels])),
-    projects: counted(vms.map((vm) => vm.projectId)),
-  };
+/** How many VMs there are of each tone. */
+export function toneCounts(vms: readonly VirtualMachine[]): ReadonlyMap<string, number> {
+  return new Map(counted(vms.map((vm) => factsOf(vm).tone)));
+}
+
+/** Every label with the number of VMs that have it, by name. */
+export function labelCounts(vms: readonly VirtualMachine[]): readonly (readonly [string, number])[] {
+  return counted(vms.flatMap((vm) => [...factsOf(vm).labels]));
+}
+
+export function projectCounts(vms: readonly VirtualMachine[]): readonly (readonly [string, number])[] {
+  return counted(vms.map((vm) => vm.projectId));
 }
