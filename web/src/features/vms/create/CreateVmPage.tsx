@@ -51,7 +51,7 @@ function Leave({ onStay, onLeave }: { onStay: () => void; onLeave: () => void })
     <Modal isOpen onClose={onStay} variant="small" aria-label="Leave this page">
       <ModalHeader title="Leave without creating it?" />
       <ModalBody>What was typed here is not kept.</ModalBody>
-      <ModalFooter>
+      <ModalFooter className="q-leave-foot">
         <button type="button" className="q-button q-danger" onClick={onLeave}>Leave</button>
         <button type="button" className="q-button" autoFocus onClick={onStay}>Stay</button>
       </ModalFooter>

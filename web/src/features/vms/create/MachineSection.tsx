@@ -13,7 +13,7 @@ export function IdentitySection(): ReactElement {
     <section className="q-part">
       <h2>Name and system</h2>
       <div className="q-fields">
-        <Field field="spec.guest_os" label="Operating system" help="Proposes sizes, firmware and devices; what you set stays.">
+        <Field field="spec.guest_os" label="Operating system" help="Proposes sizes and devices; what you set stays.">
           {(input) => (
             <select {...input} className="q-input" value={form.profile} onChange={(event) => put({ profile: event.target.value }, 'profile')}>
               {options.osProfiles.map((profile) => <option key={profile.id} value={profile.id}>{profile.label}</option>)}

@@ -96,7 +96,7 @@ export function Review({ input, asking, onAgain, submission, reason, onCreate, o
           {costs(form, input, options).map((cost) => (
             <div key={cost.what}>
               <dt>{cost.what}</dt>
-              <dd><span className={cost.tooMuch ? 'q-tone-paused' : ''}>{cost.wanted}</span> <span className="q-dim">of {cost.of}</span></dd>
+              <dd><span className={cost.tooMuch ? 'q-tone-paused' : ''}>{cost.wanted}</span> <span className="q-dim">{cost.against}</span></dd>
             </div>
           ))}
         </dl>

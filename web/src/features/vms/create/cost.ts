@@ -8,8 +8,8 @@ import type { CreateInput } from './request';
 export interface Cost {
   readonly what: string;
   readonly wanted: string;
-  /** Against what. Empty: not known. */
-  readonly of: string;
+  /** Against what: `of 8 threads`. */
+  readonly against: string;
   readonly tooMuch: boolean;
 }
 
@@ -37,13 +37,13 @@ export function costs(form: Form, input: CreateInput, options: CreateOptions): C
     return {
       what: `Disk in ${name}`,
       wanted: bytes(size),
-      of: known ? `${bytes(room)} free, taken as it is written` : 'the pool is made or started with it',
+      against: known ? `of ${bytes(room)} free, taken as it is written` : 'in a pool that is made or started with it',
       tooMuch: known && size > room,
     };
   });
   return [
-    { what: 'vCPUs', wanted: String(cores), of: `${options.hostThreads} threads`, tooMuch: cores > options.hostThreads },
-    { what: 'Memory', wanted: mib(memory), of: `${mib(free)} not promised`, tooMuch: memory > free },
+    { what: 'vCPUs', wanted: String(cores), against: `of ${options.hostThreads} threads`, tooMuch: cores > options.hostThreads },
+    { what: 'Memory', wanted: mib(memory), against: `of ${mib(free)} not promised`, tooMuch: memory > free },
     ...disks,
   ];
 }

@@ -16,7 +16,7 @@ import { StateShape } from '@/ui/StateBadge';
 import { mayDelete } from '../actions/ask';
 import { vmState } from '../vm_state';
 import './delete.css';
-import { deleteCall, destroysData, planOf } from './plan';
+import { deleteCall, destroysData, planOf, type How } from './plan';
 import { PlanLists } from './PlanLists';
 
 interface Props {
@@ -29,15 +29,17 @@ interface Props {
 export default function DeleteVmDialog({ vm: asked, onClose, onDeleted }: Props): ReactElement {
   const vm = useVm(asked.id) ?? asked;
   const { id, name } = vm;
-  const { force } = mayDelete(vm);
   const [keys] = useState(() => new RetryKey());
   const [deleteVolumes, setDeleteVolumes] = useState(false);
-  const [deleting, setDeleting] = useState(false);
+  // While it goes, its state is on the way: what was asked for stays what it was.
+  const [going, setGoing] = useState<How | null>(null);
+  const deleting = going !== null;
+  const force = going?.force ?? mayDelete(vm).force;
   const [problem, setProblem] = useState<Problem | null>(null);
   const { answer: plan, problem: refused, asking } = useAsked(useMemo(() => planOf(id, { force, deleteVolumes }), [id, force, deleteVolumes]), 0);
   const what = deleteCall(id, { force, deleteVolumes });
   const remove = (): void => {
-    setDeleting(true);
+    setGoing({ force, deleteVolumes });
     setProblem(null);
     run(what, { idempotencyKey: keys.of(bodyOf(what)) }).then(
       () => {
@@ -47,7 +49,7 @@ export default function DeleteVmDialog({ vm: asked, onClose, onDeleted }: Props)
       (thrown: unknown) => {
         const failed = toProblem(thrown);
         keys.failed(failed.code);
-        setDeleting(false);
+        setGoing(null);
         setProblem(failed);
       },
     );
@@ -74,7 +76,7 @@ export default function DeleteVmDialog({ vm: asked, onClose, onDeleted }: Props)
         <div className="q-loss">
           {force ? (
             <p className="q-loss-note">
-              <StateShape tone="wrong" /> <span>It is {vmState(vm).word.toLowerCase()}: its power is cut first, and what the guest has not written is lost.</span>
+              <StateShape tone="wrong" /> <span>{deleting ? '' : `It is ${vmState(vm).word.toLowerCase()}: `}{deleting ? 'Its' : 'its'} power is cut first, and what the guest has not written is lost.</span>
             </p>
           ) : null}
           {plan === null ? (refused === null ? <p className="q-dim">Asking what would go…</p> : <ProblemNote message={refused.message} requestId={refused.requestId} />) : <PlanLists plan={plan} asking={asking} />}
