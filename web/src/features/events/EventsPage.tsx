@@ -98,7 +98,7 @@ function Toolbar({ filter, types, change, clear }: Props): ReactElement {
       </select>
       <CheckMenu
         word="Type"
-        options={types.map((type) => ({ id: type, text: type, word: <span className="q-mono">{type}</span>, on: filter.types.includes(type) }))}
+        options={() => types.map((type) => ({ id: type, text: type, word: <span className="q-mono">{type}</span>, on: filter.types.includes(type) }))}
         onToggle={(type) => change({ types: filter.types.includes(type) ? filter.types.filter((one) => one !== type) : [...filter.types, type] })}
       />
       {filter.resource === '' ? null : (

@@ -21,10 +21,10 @@ const options = create(CreateOptionsSchema, {
     { path: '/iso/Win11_24H2.iso', kind: Kind.ISO },
   ],
   osProfiles: [
-    { id: 'debian-13', label: 'Debian 13', family: Family.DEBIAN, variant: 'debian13', cores: 2, memoryMib: 2048n, diskGib: 20n, firmware: FirmwareType.UEFI },
-    { id: 'debian-12', label: 'Debian 12', family: Family.DEBIAN, variant: 'debian12', cores: 2, memoryMib: 2048n, diskGib: 20n, firmware: FirmwareType.UEFI },
+    { id: 'debian-13', label: 'Debian 13', family: Family.GUEST_OS_FAMILY_DEBIAN, variant: 'debian13', cores: 2, memoryMib: 2048n, diskGib: 20n, firmware: FirmwareType.UEFI },
+    { id: 'debian-12', label: 'Debian 12', family: Family.GUEST_OS_FAMILY_DEBIAN, variant: 'debian12', cores: 2, memoryMib: 2048n, diskGib: 20n, firmware: FirmwareType.UEFI },
     { id: 'windows-11', label: 'Windows 11', family: Family.GUEST_OS_FAMILY_WINDOWS_DESKTOP, variant: 'win11', cores: 4, memoryMib: 4096n, diskGib: 64n, firmware: FirmwareType.UEFI_SECURE_BOOT, tpm: true },
-    { id: 'other', label: 'Something else', family: Family.OTHER, variant: 'other', cores: 1, memoryMib: 768n, diskGib: 10n },
+    { id: 'other', label: 'Something else', family: Family.GUEST_OS_FAMILY_OTHER, variant: 'other', cores: 1, memoryMib: 768n, diskGib: 10n },
   ],
 });
 const vm = (name: string): VirtualMachine => create(VirtualMachineSchema, { id: name, name });

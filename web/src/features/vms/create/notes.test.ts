@@ -4,7 +4,7 @@ import type { Problem } from '@/api/errors';
 import { PreflightCheck_Outcome as Outcome, PreflightCheckSchema } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { anchorOf, gather, isAdvanced, labelOf, place, sentence } from './notes';
 
-const problem = (fieldViolations: Problem['fieldViolations']): Problem => ({ code: 'invalid_argument', message: 'several things', requestId: 'r1', fieldViolations });
+const problem = (fieldViolations: Problem['fieldViolations']): Problem => ({ code: 'invalid_argument', message: 'several things', reason: '', requestId: 'r1', fieldViolations });
 const none = { unread: [], missing: [], problem: null, checks: [] };
 
 describe('paths of the wire', () => {
