@@ -53,6 +53,11 @@ export class Server {
   async launch() {
     const child = spawn(PROGRAM, this.#arguments, { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
+    // A runner that is stopped in the middle ends no test, but it ends this process.
+    const last = () => child.kill("SIGKILL");
+    process.once("exit", last);
+    for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
+    child.once("exit", () => process.removeListener("exit", last));
     let ended = null;
     child.on("exit", (code, signal) => (ended = code ?? signal));
     child.on("error", (error) => (ended = error.message));

@@ -27,19 +27,18 @@ async function hostOf(count) {
 
 const firstRow = (page) => page.getByRole("row", { name: /^vm-\d+$/ }).first();
 
-/** Milliseconds from asking for the page to its first row, as its user waits: the best of some. */
-async function timeToFirstRow(newWindow, url, rounds) {
-  const times = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const window = await newWindow();
+/** Milliseconds from asking for the page to its first row, as its user waits. */
+async function timeToFirstRow(newWindow, url) {
+  const window = await newWindow();
+  try {
     const page = await window.newPage();
     const begun = performance.now();
     await page.goto(`${url}/vms`, { waitUntil: "commit" });
     await firstRow(page).waitFor();
-    times.push(performance.now() - begun);
+    return performance.now() - begun;
+  } finally {
     await window.close();
   }
-  return Math.min(...times);
 }
 
 /**
@@ -87,13 +86,17 @@ describe("a thousand", () => {
 
   onPage("a thousand VMs: first row, what is drawn, what is sent, all reachable", { timeout: 180_000 }, async ({ page, newWindow, server, context }) => {
     const small = await hostOf(10);
-    let few;
+    // In turn, and the best of each: what else the machine does counts for both or for neither.
+    let few = Infinity;
+    let many = Infinity;
     try {
-      few = await timeToFirstRow(newWindow, small.url, 3);
+      for (let round = 0; round < 5; round += 1) {
+        few = Math.min(few, await timeToFirstRow(newWindow, small.url));
+        many = Math.min(many, await timeToFirstRow(newWindow, server.url));
+      }
     } finally {
       await small.end();
     }
-    const many = await timeToFirstRow(newWindow, server.url, 3);
     context.diagnostic(`P11 first row at 10 VMs: ${few.toFixed(0)} ms; at 1,000: ${many.toFixed(0)} ms; limit ${(few * 1.3 + 300).toFixed(0)} ms`);
 
     // What the browser received of the live connection until all were known, packed as it was sent.

@@ -65,7 +65,6 @@ onPage("a verb that is refused tells the server's sentence", { expected: /status
   // Whether a node takes VMs is looked at when one is started, not in each VM's list of verbs.
   const { nodes } = await server.ask("NodeService/ListNodes");
   const { id } = nodes.find((node) => node.hostname === "hypervisor-01");
-  await server.ask("VMService/StopVM", { id: (await server.vm(STOPPED)).id, force: true });
   await server.ask("NodeService/DisableNode", { id, reason: "a test looks at it" });
   try {
     await page.goto("/vms");
@@ -88,9 +87,25 @@ onPage("a deletion names what goes, asks for the name, and takes it away", async
   await item(await menuOf(page, "short-lived"), "Delete").click();
   const dialog = page.getByRole("dialog");
   await dialog.waitFor();
-  await dialog.getByRole("textbox").first().fill("short-lived");
-  await dialog.getByRole("button", { name: /Delete/ }).click();
+  const remove = dialog.getByRole("button", { name: /^(Power off and )?[Dd]elete$/ });
+  // The name is asked for where data would go.
+  const name = dialog.getByRole("textbox");
+  await eventually("what would go", async () => (await name.count()) > 0 || (await remove.getAttribute("aria-disabled")) !== "true");
+  if ((await name.count()) > 0) await name.first().fill("short-lived");
+  await remove.click();
   await page.getByRole("row", { name: "short-lived" }).waitFor({ state: "detached" });
   const { vms } = await server.ask("VMService/ListVMs");
   assert.ok(!vms.some((vm) => vm.name === "short-lived"));
+});
+
+onPage("a creation that fails keeps the form, and stands beside its field", { expected: /status of 4\d\d/ }, async ({ page, server }) => {
+  await page.goto("/vms/new");
+  const form = page.getByRole("form", { name: "New VM" });
+  await form.getByLabel("Name", { exact: true }).fill(RUNNING);
+  await form.getByLabel("Description").fill("what was typed stays");
+  await page.getByText(/already|in use|exists|taken/i).first().waitFor();
+  assert.equal(await form.getByLabel("Name", { exact: true }).inputValue(), RUNNING);
+  assert.equal(await form.getByLabel("Description").inputValue(), "what was typed stays");
+  const { vms } = await server.ask("VMService/ListVMs");
+  assert.equal(vms.filter((vm) => vm.name === RUNNING).length, 1);
 });

@@ -61,7 +61,8 @@ export function Thumbnail({ vm }: { vm: VirtualMachine }): ReactElement {
   const on = runs(vm);
   return (
     <figure className="q-thumb">
-      <Link to={paths.vm(vm.id, 'console')} className="q-thumb-screen" aria-label={`Open the console of ${vm.name}`}>
+      <Link to={paths.vm(vm.id, 'console')} className="q-thumb-screen">
+        <span className="q-offscreen">Open the console of {vm.name}. </span>
         {shot === null ? <span className="q-thumb-words">{problem?.message ?? (on ? 'Looking' : `${vmState(vm).word}: the screen is dark`)}</span> : shown ? <img src={shot.url} alt={`Screen of ${vm.name}`} onError={notShown} /> : <span className="q-thumb-words">This picture is of a kind that the browser does not show; the console does.</span>}
       </Link>
       <figcaption>
