@@ -46,7 +46,7 @@ export function CdromRow({ vm, cdrom }: { vm: VirtualMachine; cdrom: CdromDevice
         facts={cdrom.bootIndex > 0 ? `boot ${cdrom.bootIndex}` : ''}
         actions={
           <>
-            <ReasonButton size="sm" variant="secondary" reason={whyNot(vm, 'mount_iso')} onClick={() => setMounting(true)} aria-label={`${full ? 'Change' : 'Mount'} the ISO in ${cdrom.id} of ${vm.name}`}>
+            <ReasonButton size="sm" variant="secondary" reason={whyNot(vm, 'mount_iso')} onClick={() => setMounting(true)} aria-label={`${full ? 'Change' : 'Mount ISO'} in ${cdrom.id} of ${vm.name}`}>
               {full ? 'Change' : 'Mount ISO'}
             </ReasonButton>
             {full ? (

@@ -19,19 +19,19 @@ interface Props {
   readonly file: string;
 }
 
-const CodeLine = memo(function CodeLine({ text, mark, language }: { text: string; mark: '+' | '-' | undefined; language: 'xml' | 'json' }): ReactElement {
+const CodeLine = memo(function CodeLine({ text, mark, marked, language }: { text: string; mark: '+' | '-' | undefined; marked: boolean; language: 'xml' | 'json' }): ReactElement {
   const tokens: readonly Token[] = language === 'xml' ? tokensOfXml(text) : tokensOfJson(text);
   return (
-    <span className={mark === '+' ? 'q-code-line q-code-more' : mark === '-' ? 'q-code-line q-code-less' : 'q-code-line'}>
-      {mark === undefined ? null : <span className="q-code-mark">{mark === '-' ? '−' : '+'}</span>}
-      {tokens.map((token, index) => (token.kind === 'plain' ? token.text : <span key={index} className={`q-code-${token.kind}`}>{token.text}</span>))}
-      {'\n'}
+    <span className={mark === '+' ? 'q-source-line q-source-more' : mark === '-' ? 'q-source-line q-source-less' : 'q-source-line'}>
+      {marked ? <span className="q-source-mark">{mark === '-' ? '−' : mark === '+' ? '+' : ' '}</span> : null}
+      {tokens.map((token, index) => (token.kind === 'plain' ? token.text : <span key={index} className={`q-source-${token.kind}`}>{token.text}</span>))}
     </span>
   );
 });
 
 export function CodeView({ label, language, lines, copied, file }: Props): ReactElement {
   const [said, setSaid] = useState('');
+  const marked = lines.some((line) => line.mark !== undefined);
   const save = (): void => {
     const link = document.createElement('a');
     link.href = URL.createObjectURL(new Blob([copied], { type: 'text/plain' }));
@@ -40,15 +40,15 @@ export function CodeView({ label, language, lines, copied, file }: Props): React
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
   return (
-    <div className="q-code">
-      <div className="q-code-acts">
+    <div className="q-source">
+      <div className="q-source-acts">
         <span className="q-small" role="status">{said}</span>
         <Button size="sm" variant="link" isInline onClick={() => void copy(copied).then((done) => setSaid(done ? 'Copied' : 'The browser did not let it be copied'))}>Copy</Button>
         <Button size="sm" variant="link" isInline onClick={save}>Save</Button>
       </div>
       {/* It scrolls, so it takes the focus. */}
-      <pre className="q-code-text" tabIndex={0} role="region" aria-label={label}>
-        {lines.map((line, index) => <CodeLine key={index} text={line.text} mark={line.mark} language={language} />)}
+      <pre className="q-source-text" tabIndex={0} role="region" aria-label={label}>
+        {lines.map((line, index) => <CodeLine key={index} text={line.text} mark={line.mark} marked={marked} language={language} />)}
       </pre>
     </div>
   );

@@ -60,9 +60,9 @@ export function FactsCard({ vm }: { vm: VirtualMachine }): ReactElement {
           draftOf={(one) => one.description}
           words={(draft) => draft}
           changeOf={(description) => ({ changes: { description }, paths: ['description'] })}
-          fields={({ draft, set, problem, labelledBy }) => (
+          fields={({ draft, set, problem }) => (
             <>
-              <TextArea aria-labelledby={labelledBy} rows={3} resizeOrientation="vertical" value={draft} onChange={(_event, value) => set(value)} />
+              <TextArea aria-label="Description" rows={3} resizeOrientation="vertical" value={draft} onChange={(_event, value) => set(value)} />
               <Violations problem={problem} field="description" />
             </>
           )}
@@ -77,9 +77,9 @@ export function FactsCard({ vm }: { vm: VirtualMachine }): ReactElement {
             const labels = labelsOf(text);
             return typeof labels === 'string' ? labels : { changes: { labels }, paths: ['labels'] };
           }}
-          fields={({ draft, set, problem, labelledBy }) => (
+          fields={({ draft, set, problem }) => (
             <>
-              <TextArea aria-labelledby={labelledBy} className="q-mono" rows={Math.min(10, draft.split('\n').length + 1)} resizeOrientation="vertical" value={draft} onChange={(_event, value) => set(value)} spellCheck={false} placeholder="env=prod" />
+              <TextArea aria-label="Labels" className="q-mono" rows={Math.min(10, draft.split('\n').length + 1)} resizeOrientation="vertical" value={draft} onChange={(_event, value) => set(value)} spellCheck={false} placeholder="env=prod" />
               <p className="q-small">One a line: key=value</p>
               <Violations problem={problem} field="labels" />
             </>
