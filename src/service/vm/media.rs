@@ -1,11 +1,10 @@
 //! Media: an ISO goes into a drive or comes out, of the definition and of the running guest at once.
 
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::host::HostRoot;
-use crate::host::accounts::Accounts;
+use crate::host::paths::{Access, Fault, Kind, Look, Opener};
 use crate::hypervisor::{Hypervisor, HypervisorError};
 use crate::model::id::VmId;
 use crate::model::operation::{Intent, Verb};
@@ -50,7 +49,7 @@ impl VmService {
             return Err(ServiceError::Invalid(vec![violation]));
         }
         let asked = path.clone();
-        self.core.ask(move |h| Ok(readable(h, Path::new(&asked)))).await??;
+        self.core.ask(move |h| Ok(readable(h, &asked))).await??;
         self.change_media(caller, id, Verb::MountIso, how, path).await
     }
 
@@ -155,90 +154,13 @@ fn refusal(error: HypervisorError, vm: &Vm, drive: &str, path: &str) -> ServiceE
 }
 
 /// Whether QEMU can read this file; blocks.
-fn readable(hypervisor: &dyn Hypervisor, path: &Path) -> Result<(), ServiceError> {
-    let driver = hypervisor.offer()?.hypervisor.clone();
-    let accounts = Accounts::read(&HostRoot::default());
-    // libvirt's test driver has no QEMU that would read it.
-    let user = (!driver.eq_ignore_ascii_case("test")).then(|| accounts.qemu_user(&HostRoot::default()));
-    match obstacle(path, user.as_deref(), &accounts) {
-        None => Ok(()),
-        Some(why) => Err(ServiceError::invalid("iso_path", why)),
-    }
-}
-
-/// What keeps QEMU's user from reading a file, and the remedy. The file's own mode does not: libvirt
-/// gives it to QEMU. A directory on the way does, where an access list does not say otherwise.
-fn obstacle(path: &Path, user: Option<&str>, accounts: &Accounts) -> Option<String> {
-    let shown = path.display();
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Some(format!("\"{shown}\" does not exist on the host"));
-        }
+fn readable(hypervisor: &dyn Hypervisor, path: &str) -> Result<(), ServiceError> {
+    let opener = Opener::of_qemu(&HostRoot::default(), hypervisor.offer()?.qemu_ids);
+    match opener.look(Path::new(path), Kind::FileOrDevice, Access::Read) {
         // Not ours to look at: libvirt, which may, says what is wrong with it.
-        Err(_) => return None,
-    };
-    if !meta.is_file() && !meta.file_type().is_block_device() {
-        return Some(format!("\"{shown}\" is neither a file nor a block device"));
-    }
-    let user = user.filter(|user| accounts.uid(user).is_some_and(|uid| uid != 0))?;
-    // Where links lead is what QEMU's user must be able to walk.
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let closed = real.ancestors().skip(1).find(|directory| !may_enter(directory, user, accounts)).map(PathBuf::from)?;
-    Some(format!(
-        "QEMU runs as {user}, who may not enter \"{0}\"; run: chmod o+x '{0}', or move the file to /var/lib/libvirt/images",
-        closed.display()
-    ))
-}
-
-fn may_enter(directory: &Path, user: &str, accounts: &Accounts) -> bool {
-    let Ok(meta) = std::fs::metadata(directory) else { return true };
-    let mut list = [0_u8; 0];
-    let has_access_list = rustix::fs::getxattr(directory, "system.posix_acl_access", &mut list).is_ok();
-    let bit = if accounts.uid(user) == Some(meta.uid()) {
-        0o100
-    } else if accounts.is_in(user, meta.gid()) {
-        0o010
-    } else {
-        0o001
-    };
-    has_access_list || meta.mode() & bit != 0
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn what_qemu_cannot_read_is_told_with_the_remedy() {
-        let home = tempfile::tempdir().expect("a directory");
-        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let closed = home.path().join("closed");
-        std::fs::create_dir(&closed).expect("it is new");
-        let file = closed.join("a.iso");
-        std::fs::write(&file, b"x").expect("it is written");
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
-        // A user who is neither the owner nor root.
-        let accounts = Accounts::read(&HostRoot::default());
-        let user = Some("nobody").filter(|user| accounts.uid(user).is_some()).expect("every Debian has nobody");
-        let why = |path: &Path, user| obstacle(path, user, &accounts);
-
-        let told = why(&file, Some(user)).expect("the directory is closed");
-        assert!(told.contains(user) && told.contains("chmod o+x") && told.contains("closed"), "{told}");
-        assert_eq!(why(&file, None), None, "nobody reads it");
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o711)).expect("it is ours");
-        assert_eq!(why(&file, Some(user)), None);
-        let link = home.path().join("link.iso");
-        std::os::unix::fs::symlink(&file, &link).expect("a link");
-        assert_eq!(why(&link, Some(user)), None);
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
-        assert!(why(&link, Some(user)).is_some(), "the link leads through a closed directory");
-        let missing = why(&home.path().join("b.iso"), None).expect("it is not there");
-        assert!(missing.contains("does not exist"), "{missing}");
-        let directory = why(home.path(), None).expect("it is a directory");
-        assert!(directory.contains("neither a file"), "{directory}");
-        assert!(why(Path::new("/dev/null"), None).is_some(), "a character device");
+        Ok(Look::Fine | Look::Hidden(_)) => Ok(()),
+        // libvirt may be where this process does not see.
+        Err(trouble) if trouble.fault == Fault::Missing && hypervisor.volume_by_path(path)?.is_some() => Ok(()),
+        Err(trouble) => Err(ServiceError::invalid("iso_path", format!("{}; {}", trouble.why, trouble.remedy))),
     }
 }
