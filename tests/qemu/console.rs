@@ -312,7 +312,7 @@ async fn a_medium_goes_in_and_out_under_a_running_guest() {
     };
     assert!(refused(&media[0], "sdz", "not_found").await.contains("sdz"));
     assert!(refused("/does/not/exist.iso", "", "invalid_argument").await.contains("does not exist"));
-    assert!(refused("/tmp", "", "invalid_argument").await.contains("neither a file"));
+    assert!(refused("/tmp", "", "invalid_argument").await.contains("is a directory"));
     assert!(refused("a.iso", "", "invalid_argument").await.contains("absolute"));
     assert!(refused("", "", "invalid_argument").await.contains("required"));
     let events = server.ok("ListVMEvents", json!({ "vmId": id })).await.to_string();
