@@ -2,8 +2,10 @@
 //! VM is called a domain.
 
 mod console;
+mod counters;
 mod error;
 mod ffi;
+mod life;
 mod link;
 #[cfg(test)]
 mod live;
@@ -16,7 +18,6 @@ pub mod xml;
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,9 +44,6 @@ pub use prove::prove;
 use link::Link;
 use state::{Facts, power_state};
 use xml::HostProfile;
-
-/// How often a save is asked how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// libvirt behind the trait.
 pub struct Libvirt {
@@ -472,147 +470,55 @@ impl Hypervisor for Libvirt {
     }
 
     fn start(&self, id: VmId, from: StartFrom) -> Result<()> {
-        if self.link.is_test() {
-            // Its driver knows no flag for a fresh boot.
-            return self.on(id, |domain| {
-                if from == StartFrom::FreshBoot && domain.has_managed_save(0)? {
-                    domain.managed_save_remove(0)?;
-                }
-                domain.create()
-            });
-        }
-        let flags = match from {
-            StartFrom::SavedOrBoot => 0,
-            // The test driver does not know the flag.
-            StartFrom::FreshBoot if self.link.is_test() => {
-                self.drop_saved(id)?;
-                0
-            }
-            StartFrom::FreshBoot => sys::VIR_DOMAIN_START_FORCE_BOOT,
-        };
-        self.ask(id, |domain| domain.create_with_flags(flags))
+        life::start(self, id, from)
     }
 
     fn power_off(&self, id: VmId) -> Result<()> {
-        let done = self.ask(id, Domain::destroy);
-        done_where(done, |error| matches!(error, HypervisorError::WrongState(_) | HypervisorError::NoSuchVm(_)))
+        life::power_off(self, id)
     }
 
     fn request_shutdown(&self, id: VmId, by: GuestRequest) -> Result<()> {
-        let flag = match by {
-            GuestRequest::Agent => sys::VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
-            GuestRequest::Acpi => sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
-        };
-        if self.link.is_test() {
-            return self.on(id, Domain::shutdown);
-        }
-        self.ask(id, |domain| domain.shutdown_flags(flag))
+        life::request_shutdown(self, id, by)
     }
 
     fn request_reboot(&self, id: VmId, by: GuestRequest) -> Result<()> {
-        let flag = match by {
-            GuestRequest::Agent => sys::VIR_DOMAIN_REBOOT_GUEST_AGENT,
-            GuestRequest::Acpi => sys::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
-        };
-        if self.link.is_test() {
-            self.on(id, |domain| domain.reboot(0))?;
-            self.tell(Notice::Rebooted(id));
-            return Ok(());
-        }
-        self.ask(id, |domain| domain.reboot(flag))
+        life::request_reboot(self, id, by)
     }
 
     fn reset(&self, id: VmId) -> Result<()> {
-        self.ask(id, Domain::reset)?;
-        if self.link.is_test() {
-            self.tell(Notice::Rebooted(id));
-        }
-        Ok(())
+        life::reset(self, id)
     }
 
     fn pause(&self, id: VmId) -> Result<()> {
-        self.ask(id, Domain::suspend)
+        life::pause(self, id)
     }
 
     fn resume(&self, id: VmId) -> Result<()> {
-        self.ask(id, Domain::resume)
+        life::resume(self, id)
     }
 
     fn wake(&self, id: VmId) -> Result<()> {
-        self.ask(id, |domain| domain.pm_wakeup(0))
+        life::wake(self, id)
     }
 
     fn save(&self, id: VmId, progress: &dyn Fn(u8)) -> Result<()> {
-        let (end, ended) = std::sync::mpsc::channel();
-        std::thread::scope(|scope| {
-            scope.spawn(move || end.send(self.ask(id, |domain| domain.managed_save(0))));
-            let mut last = 0;
-            loop {
-                match ended.recv_timeout(PROGRESS_EVERY) {
-                    Ok(answer) => return answer,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(HypervisorError::Failed("saving the memory panicked".to_owned()));
-                    }
-                }
-                if let Ok(stats) = self.ask(id, |domain| domain.job_stats(0))
-                    && let (Some(done), Some(total)) = (stats.data_processed, stats.data_total)
-                    && total > 0
-                {
-                    let percent = u8::try_from((u128::from(done) * 100 / u128::from(total)).min(99)).unwrap_or(99);
-                    if percent > last {
-                        last = percent;
-                        progress(percent);
-                    }
-                }
-            }
-        })
+        life::save(self, id, progress)
     }
 
     fn drop_saved(&self, id: VmId) -> Result<()> {
-        self.ask(id, |domain| if domain.has_managed_save(0)? { domain.managed_save_remove(0) } else { Ok(()) })?;
-        // libvirt has no event for this.
-        self.tell(Notice::LifeChanged(id));
-        Ok(())
+        life::drop_saved(self, id)
     }
 
     fn apply_live(&self, id: VmId, spec: &VmSpec) -> Result<()> {
-        let running = self.on(id, |domain| domain.xml_desc(0))?;
-        let running = xml::read_domain(&running)?.spec;
-        if running.memory.size != spec.memory.size && spec.memory.size <= running.memory.max {
-            self.ask(id, |domain| {
-                domain.set_memory_flags(spec.memory.size.bytes() >> 10, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop)
-            })?;
-        }
-        // Taking a vCPU from a running guest needs the guest's consent and can hang it: only adding.
-        if running.cpu.cores < spec.cpu.cores && spec.cpu.cores <= running.cpu.max_cores {
-            self.ask(id, |domain| domain.set_vcpus_flags(spec.cpu.cores, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop))?;
-        }
-        Ok(())
+        life::apply_live(self, id, spec)
     }
 
     fn agent_channel(&self, id: VmId) -> Result<AgentChannel> {
-        if self.link.is_test() {
-            return Ok(AgentChannel::Disconnected);
-        }
-        let running = self.on(id, |domain| domain.xml_desc(0))?;
-        Ok(match xml::read_domain(&running)?.agent_connected {
-            Some(true) => AgentChannel::Connected,
-            Some(false) | None => AgentChannel::Disconnected,
-        })
+        life::agent_channel(self, id)
     }
 
     fn agent_addresses(&self, id: VmId) -> Result<Addresses> {
-        let interfaces =
-            self.ask(id, |domain| domain.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0))?;
-        let mut ips: Vec<String> = interfaces
-            .into_iter()
-            .flat_map(|interface| interface.addrs)
-            .map(|address| address.addr)
-            .filter(|ip| ip.parse().is_ok_and(|ip: std::net::IpAddr| is_reachable(ip)))
-            .collect();
-        ips.sort_by_key(|ip| ip.contains(':'));
-        Ok(Addresses { ips })
+        life::agent_addresses(self, id)
     }
 
     fn consoles(&self, id: VmId) -> Result<Consoles> {
@@ -640,18 +546,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn counters(&self) -> Result<HashMap<VmId, VmCounters>> {
-        let groups = sys::VIR_DOMAIN_STATS_STATE
-            | sys::VIR_DOMAIN_STATS_CPU_TOTAL
-            | sys::VIR_DOMAIN_STATS_BALLOON
-            | sys::VIR_DOMAIN_STATS_VCPU
-            | sys::VIR_DOMAIN_STATS_INTERFACE
-            | sys::VIR_DOMAIN_STATS_BLOCK;
-        let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-        if self.link.is_test() {
-            return self.link.quick(None, allocated);
-        }
-        let all = self.link.asking(None, |connect| ffi::all_stats(connect, groups, flags))?;
-        Ok(all.into_iter().map(|stats| (stats.id, counters_of(&stats.values))).collect())
+        counters::all(self)
     }
 
     fn pool(&self, pool: &str) -> Result<PoolFacts> {
@@ -705,55 +600,10 @@ fn bulk_states(connect: &Connect) -> Option<HashMap<VmId, (u32, u32)>> {
     )
 }
 
-/// What the test driver knows of its running domains: what they were given. It runs nothing, so
-/// there is no use to measure (its CPU time is the wall clock).
-fn allocated(connect: &Connect) -> std::result::Result<HashMap<VmId, VmCounters>, Error> {
-    let mut all = HashMap::new();
-    for domain in connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)? {
-        // Gone between the list and the look: not counted.
-        let Ok(info) = domain.info() else { continue };
-        let memory_allocated_bytes = info.memory.saturating_mul(1024);
-        let counters = VmCounters { vcpus: info.nr_virt_cpu, memory_allocated_bytes, ..VmCounters::default() };
-        all.insert(VmId(domain.uuid()?), counters);
-    }
-    Ok(all)
-}
-
 /// Neither the guest itself nor only its own wire.
 fn is_reachable(ip: std::net::IpAddr) -> bool {
     match ip {
         std::net::IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
         std::net::IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unspecified() && (ip.segments()[0] & 0xffc0) != 0xfe80,
-    }
-}
-
-fn counters_of(values: &HashMap<String, ffi::Value>) -> VmCounters {
-    let one = |name: &str| values.get(name).map_or(0, |value| value.as_u64());
-    let sum = |group: &str, name: &str| -> u64 {
-        (0..one(&format!("{group}.count"))).map(|index| one(&format!("{group}.{index}.{name}"))).sum()
-    };
-    let kib = |name: &str| one(name).saturating_mul(1024);
-    let allocated = kib("balloon.current");
-    // What the guest says it uses; without its driver, what its process takes of the host.
-    let used = if values.contains_key("balloon.unused") && values.contains_key("balloon.available") {
-        kib("balloon.available").saturating_sub(kib("balloon.unused"))
-    } else {
-        kib("balloon.rss")
-    };
-    VmCounters {
-        // Told only after QEMU was asked; without a turn at it (NOWAIT) libvirt leaves it out.
-        is_silent: !values.contains_key("balloon.rss"),
-        cpu_time_ns: one("cpu.time"),
-        vcpus: u32::try_from(one("vcpu.current")).unwrap_or(0),
-        memory_used_bytes: used,
-        memory_allocated_bytes: allocated,
-        disk_read_bytes: sum("block", "rd.bytes"),
-        disk_write_bytes: sum("block", "wr.bytes"),
-        disk_read_ops: sum("block", "rd.reqs"),
-        disk_write_ops: sum("block", "wr.reqs"),
-        network_rx_bytes: sum("net", "rx.bytes"),
-        network_tx_bytes: sum("net", "tx.bytes"),
-        network_rx_packets: sum("net", "rx.pkts"),
-        network_tx_packets: sum("net", "tx.pkts"),
     }
 }
