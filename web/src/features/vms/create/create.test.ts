@@ -154,4 +154,5 @@ test('a unit changes how memory is written, not how much it is', () => {
   expect(inUnit(form, 'MiB')).toMatchObject({ memory: '1536', memoryUnit: 'MiB' });
   expect(inUnit(inUnit(form, 'MiB'), 'GiB')).toMatchObject({ memory: '1.5', memoryUnit: 'GiB' });
   expect(inUnit({ ...form, memory: 'much' }, 'MiB')).toMatchObject({ memory: 'much', memoryUnit: 'MiB' });
+  expect(propose(inUnit(begin(), 'MiB'), options, [])).toMatchObject({ memory: '2048', memoryUnit: 'MiB' });
 });

@@ -135,11 +135,11 @@ export function setNic(form: Form, key: number, patch: Partial<NicForm>, touches
   return set(form, { nics: form.nics.map((nic) => (nic.key === key ? { ...nic, ...patch } : nic)) }, touches);
 }
 
-/** The same size in the other unit. */
+/** The same size in the other unit, which no proposal takes back. */
 export function inUnit(form: Form, unit: MemoryUnit): Form {
   if (unit === form.memoryUnit) return form;
   const value = Number(form.memory);
-  if (form.memory.trim() === '' || !Number.isFinite(value)) return { ...form, memoryUnit: unit };
+  if (form.memory.trim() === '' || !Number.isFinite(value)) return set(form, { memoryUnit: unit }, 'memory');
   const memory = unit === 'MiB' ? Math.round(value * 1024) : Number((value / 1024).toFixed(3));
-  return { ...form, memory: String(memory), memoryUnit: unit };
+  return set(form, { memory: String(memory), memoryUnit: unit }, 'memory');
 }
