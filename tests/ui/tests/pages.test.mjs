@@ -2,15 +2,13 @@
 // the page forbids, nothing that keeps people out. Leaves a photograph of each.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
+import { findings } from "../lib/axe.mjs";
 import { NARROW, SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
 import { NO_CONSOLES, PAGES, RUNNING, idsOf, routedModules } from "../lib/pages.mjs";
 import { Server } from "../lib/server.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const FAILED = /This part of the page failed|This page could not be drawn/;
 
 test("every route has a test", () => {
@@ -26,15 +24,6 @@ const { onPage } = suite(async () => {
   await server.ask("VMService/ResumeVM", { id });
   return server;
 });
-
-/** What keeps people out: findings that axe calls serious or worse. */
-async function findings(page) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return found.violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
-}
 
 /** Wider than the window: something sticks out at the side. */
 const sticksOut = (page) =>
