@@ -44,7 +44,7 @@ export function Masthead({ onPalette, onOperations, operationsOpen }: Props): Re
   const [tone, word] = CONNECTION[connection.kind];
   return (
     <header className="q-masthead">
-      <Link to={paths.overview()} className="q-brand">
+      <Link to={paths.overview()} className="q-brand" aria-label="Quantix-KVM">
         <img src="/favicon.svg" alt="" width="20" height="20" />
         <span className="q-wide">Quantix-KVM</span>
       </Link>

@@ -101,7 +101,7 @@ export function Review({ input, asking, onAgain, submission, reason, onCreate, o
           ))}
         </dl>
         <h3>Checks <button type="button" className="q-link q-again" onClick={onAgain}>Check again</button></h3>
-        <div className="q-checks" data-asking={asking ? '' : undefined}>
+        <div className="q-checks" aria-busy={asking}>
           <Obstacles obstacles={notes.obstacles} onGo={onGo} />
           <Looked onGo={onGo} />
         </div>

@@ -29,7 +29,7 @@ function Items({ label, items }: { label: string; items: readonly DeletionItem[]
 
 export function PlanLists({ plan, asking }: { plan: DeleteVMResponse; asking: boolean }): ReactElement {
   return (
-    <div className="q-plans" data-asking={asking ? '' : undefined}>
+    <div className="q-plans" aria-busy={asking}>
       <Items label="Goes" items={plan.gone} />
       <Items label="Stays" items={plan.kept} />
       <p>{plan.reclaimedBytes === 0n ? 'No room on the host’s disks becomes free.' : <>Frees <strong className="q-num">{bytes(plan.reclaimedBytes)}</strong> on the host’s disks.</>}</p>
