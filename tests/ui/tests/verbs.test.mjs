@@ -23,6 +23,9 @@ const item = (menu, word) => menu.getByRole("menuitem", { name: new RegExp(`^${w
 const reaches = (server, name, state) =>
   eventually(`${name} is ${state}`, async () => (await server.vm(name)).status.state === state);
 
+/** A VM of no account. */
+const SMALL = { cpu: { cores: 1 }, memory: { sizeMib: "256" } };
+
 /** Each verb with the state that it leads to, in an order in which each is allowed. */
 const WALK = [
   ["Pause", "PAUSED", "paused"],
@@ -36,6 +39,23 @@ const WALK = [
   ["Power off now", "STOPPED", "stopped"],
 ];
 
+/** Those by which a guest loses what it has not written. */
+const LOSES = new Set(["Reset", "Power off now"]);
+
+/** The dialog before a loss: it does nothing until the name is typed. */
+async function confirmIn(page, typed, word) {
+  const dialog = page.getByRole("dialog", { name: `${word}: ${typed}` });
+  const button = dialog.getByRole("button", { name: word });
+  const name = dialog.getByRole("textbox");
+  await button.waitFor();
+  assert.equal(await button.getAttribute("aria-disabled"), "true", "nothing is typed yet");
+  await name.fill(`${typed}x`);
+  assert.equal(await button.getAttribute("aria-disabled"), "true", "another name is typed");
+  await name.fill(typed);
+  await button.click();
+  await dialog.waitFor({ state: "detached" });
+}
+
 onPage("every verb from the list, and the row tells what came of it", async ({ page, server }) => {
   await page.goto("/vms");
   await isLive(page);
@@ -43,8 +63,7 @@ onPage("every verb from the list, and the row tells what came of it", async ({ p
   for (const [word, state, shown] of WALK) {
     const answered = page.waitForResponse((answer) => /VMService\/(Start|Stop|Reboot|Pause|Resume|Suspend)VM$/.test(answer.url()));
     await item(await menuOf(page, RUNNING), word).click();
-    const confirm = page.getByRole("dialog").getByRole("button", { name: word });
-    await Promise.race([answered, confirm.waitFor().then(() => confirm.click())]);
+    if (LOSES.has(word)) await confirmIn(page, RUNNING, word);
     assert.equal((await answered).status(), 200, word);
     await reaches(server, RUNNING, state);
     await row.getByText(shown, { exact: false }).first().waitFor();
@@ -80,32 +99,116 @@ onPage("a verb that is refused tells the server's sentence", { expected: /status
   }
 });
 
-onPage("a deletion names what goes, asks for the name, and takes it away", async ({ page, server }) => {
-  await server.ask("VMService/CreateVM", { name: "short-lived", spec: { cpu: { cores: 1 }, memory: { sizeMib: "256" } } });
+onPage("what loses data can be left alone", async ({ page, server }) => {
+  await server.ask("VMService/CreateVM", { name: "spared", startOnCreate: true, spec: SMALL });
+  await page.goto("/vms");
+  await isLive(page);
+  const asked = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await item(await menuOf(page, "spared"), "Reset").click();
+  await page.getByRole("dialog", { name: "Reset: spared" }).getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.deepEqual(asked.filter((url) => url.includes("VMService/")), [], "it was asked for");
+  assert.equal((await server.vm("spared")).status.state, "RUNNING");
+});
+
+const names = async (server) => (await server.ask("VMService/ListVMs", { pageSize: 1000 })).vms.map((vm) => vm.name);
+
+onPage("a deletion names what goes, asks for the name of what runs, and takes it away", async ({ page, server }) => {
+  await server.ask("VMService/CreateVM", { name: "short-lived", startOnCreate: true, spec: SMALL });
   await page.goto("/vms");
   await isLive(page);
   await item(await menuOf(page, "short-lived"), "Delete").click();
-  const dialog = page.getByRole("dialog");
-  await dialog.waitFor();
-  const remove = dialog.getByRole("button", { name: /^(Power off and )?[Dd]elete$/ });
-  // The name is asked for where data would go.
-  const name = dialog.getByRole("textbox");
-  await eventually("what would go", async () => (await name.count()) > 0 || (await remove.getAttribute("aria-disabled")) !== "true");
-  if ((await name.count()) > 0) await name.first().fill("short-lived");
+  const dialog = page.getByRole("dialog", { name: "Delete short-lived" });
+  await dialog.getByRole("region", { name: "Goes" }).getByText("definition").first().waitFor();
+  const remove = dialog.getByRole("button", { name: "Power off and delete" });
+  assert.equal(await remove.getAttribute("aria-disabled"), "true", "its name is not typed yet");
+  await dialog.getByRole("textbox").fill("short-lived");
   await remove.click();
   await page.getByRole("row", { name: "short-lived" }).waitFor({ state: "detached" });
-  const { vms } = await server.ask("VMService/ListVMs");
-  assert.ok(!vms.some((vm) => vm.name === "short-lived"));
+  await dialog.waitFor({ state: "detached" });
+  assert.ok(!(await names(server)).includes("short-lived"));
 });
 
-onPage("a creation that fails keeps the form, and stands beside its field", { expected: /status of 4\d\d/ }, async ({ page, server }) => {
-  await page.goto("/vms/new");
-  const form = page.getByRole("form", { name: "New VM" });
-  await form.getByLabel("Name", { exact: true }).fill(RUNNING);
-  await form.getByLabel("Description").fill("what was typed stays");
-  await page.getByText(/already|in use|exists|taken/i).first().waitFor();
-  assert.equal(await form.getByLabel("Name", { exact: true }).inputValue(), RUNNING);
-  assert.equal(await form.getByLabel("Description").inputValue(), "what was typed stays");
-  const { vms } = await server.ask("VMService/ListVMs");
-  assert.equal(vms.filter((vm) => vm.name === RUNNING).length, 1);
+onPage("several are deleted at once, each with what goes", async ({ page, server }) => {
+  for (const name of ["bulk-1", "bulk-2"]) await server.ask("VMService/CreateVM", { name, startOnCreate: name === "bulk-1", spec: SMALL });
+  await page.goto("/vms");
+  await isLive(page);
+  for (const name of ["bulk-1", "bulk-2"]) await page.getByRole("checkbox", { name: `Select ${name}` }).check();
+  await page.getByRole("group", { name: "Verbs for what is selected" }).getByRole("button", { name: /^Delete/ }).click();
+  const dialog = page.getByRole("dialog", { name: "Delete 2 VMs" });
+  const rows = dialog.getByRole("list", { name: "What goes with each" }).getByRole("listitem");
+  await rows.filter({ hasText: "bulk-1" }).getByText("Its power is cut first").waitFor();
+  assert.equal(await rows.count(), 2);
+  // One of them runs.
+  await dialog.getByRole("textbox").fill("2 VMs");
+  await dialog.getByRole("button", { name: "Delete 2 VMs" }).click();
+  await dialog.getByText("2 deleted.").waitFor();
+  await dialog.getByRole("button", { name: "Close" }).last().click();
+  await page.getByRole("row", { name: "bulk-1" }).waitFor({ state: "detached" });
+  assert.deepEqual((await names(server)).filter((name) => name.startsWith("bulk-")), []);
+});
+
+onPage("a verb from the palette, by keyboard alone", async ({ page, server }) => {
+  await page.goto("/events");
+  await isLive(page);
+  await page.keyboard.press("Control+k");
+  const palette = page.getByRole("dialog", { name: "Search or run" });
+  await palette.waitFor();
+  await page.keyboard.type(`start ${STOPPED}`);
+  await palette.getByRole("option", { name: new RegExp(`^Start ${STOPPED}`), selected: true }).waitFor();
+  await page.keyboard.press("Enter");
+  await palette.waitFor({ state: "detached" });
+  await reaches(server, STOPPED, "RUNNING");
+
+  // Of what runs, it asks for the name before it cuts the power.
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type(`power off now ${STOPPED}`);
+  await palette.getByRole("option", { name: new RegExp(`^Power off now ${STOPPED}`), selected: true }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: `Power off now: ${STOPPED}` }).waitFor();
+  await page.keyboard.type(STOPPED);
+  await page.keyboard.press("Enter");
+  await reaches(server, STOPPED, "STOPPED");
+
+  // To a VM by a part of its name.
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("workst");
+  await palette.getByRole("option", { name: STOPPED, selected: true }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: STOPPED }).waitFor();
+});
+
+onPage("the list by keyboard: move, select, search, open", async ({ page }) => {
+  await page.goto("/vms");
+  await isLive(page);
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex"));
+  const at = (index) => eventually(`the focus is in row ${index}`, async () => (await focused()) === `${index}`);
+  await page.getByRole("row", { name: RUNNING }).waitFor();
+  await page.keyboard.press("j");
+  await at(2);
+  await page.keyboard.press("j");
+  await at(3);
+  await page.keyboard.press("k");
+  await at(2);
+  await page.keyboard.press("End");
+  const last = Number(await page.getByRole("grid").getAttribute("aria-rowcount"));
+  await at(last);
+  await page.keyboard.press("Home");
+  await at(2);
+  await page.keyboard.press("x");
+  await page.getByRole("group", { name: "Verbs for what is selected" }).getByText("1 VM", { exact: true }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("group", { name: "Verbs for what is selected" }).waitFor({ state: "detached" });
+  await page.keyboard.press("/");
+  await page.keyboard.type(STOPPED);
+  await page.getByRole("row", { name: RUNNING }).waitFor({ state: "detached" });
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("j");
+  await at(2);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: STOPPED }).waitFor();
+  await page.keyboard.press("g");
+  await page.keyboard.press("e");
+  await page.getByRole("heading", { level: 1, name: "Events" }).waitFor();
 });
