@@ -16,9 +16,10 @@ const ORDERS: readonly (readonly [BootOrder, string])[] = [
 
 function Kernel(): ReactElement {
   const { form, change } = useCreation();
+  const put = (patch: Partial<Form>): void => change((now) => set(now, patch));
   const path = (field: string, label: string, key: 'kernel' | 'initrd' | 'cmdline', placeholder: string): ReactElement => (
     <Field field={`spec.boot.direct_boot.${field}`} label={label}>
-      {(input) => <input {...input} type="text" className="q-input q-mono" placeholder={placeholder} value={form[key]} autoComplete="off" spellCheck={false} onChange={(event) => change((now) => set(now, { [key]: event.target.value }))} />}
+      {(input) => <input {...input} type="text" className="q-input q-mono" placeholder={placeholder} value={form[key]} autoComplete="off" spellCheck={false} onChange={(event) => put({ [key]: event.target.value })} />}
     </Field>
   );
   return (

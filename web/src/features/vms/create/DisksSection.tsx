@@ -28,11 +28,12 @@ function Pool({ disk, field }: { disk: DiskForm; field: string }): ReactElement 
   const named = options.pools.filter((pool) => pool.name !== 'default');
   const first = options.pools.find((pool) => pool.name === 'default');
   if (named.length === 0 && disk.pool === '') return null;
+  const into = (pool: string): void => change((now) => setDisk(now, disk.key, { pool }));
   const room = (active: boolean, free: bigint): string => (active ? `, ${bytes(free)} free` : ', not started');
   return (
     <Field field={`${field}.storage_pool_id`} label="Pool">
       {(input) => (
-        <select {...input} className="q-input" value={disk.pool} onChange={(event) => change((now) => setDisk(now, disk.key, { pool: event.target.value }))}>
+        <select {...input} className="q-input" value={disk.pool} onChange={(event) => into(event.target.value)}>
           <option value="">default{first === undefined ? '' : room(first.active, first.availableBytes)}</option>
           {named.map((pool) => <option key={pool.id} value={pool.name}>{pool.name}{room(pool.active, pool.availableBytes)}</option>)}
         </select>

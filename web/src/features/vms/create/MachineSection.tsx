@@ -37,6 +37,7 @@ export function IdentitySection(): ReactElement {
 export function MachineSection(): ReactElement {
   const { form, change, options } = useCreation();
   const put = (patch: Partial<Form>, touches?: Proposed): void => change((now) => set(now, patch, touches));
+  const toUnit = (unit: MemoryUnit): void => change((now) => inUnit(now, unit));
   return (
     <section className="q-part">
       <h2>Machine</h2>
@@ -48,7 +49,7 @@ export function MachineSection(): ReactElement {
           {(input) => (
             <span className="q-with-unit">
               <input {...input} type="text" inputMode="decimal" className="q-input q-num" value={form.memory} onChange={(event) => put({ memory: event.target.value }, 'memory')} />
-              <select className="q-input" aria-label="Unit of memory" value={form.memoryUnit} onChange={(event) => change((now) => inUnit(now, event.target.value as MemoryUnit))}>
+              <select className="q-input" aria-label="Unit of memory" value={form.memoryUnit} onChange={(event) => toUnit(event.target.value as MemoryUnit)}>
                 <option>GiB</option>
                 <option>MiB</option>
               </select>
