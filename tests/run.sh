@@ -273,7 +273,7 @@ tier_ui() {
     (cd "$ROOT" && cargo build --locked --bin quantixkvm)
     export QKVM_PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/debug/quantixkvm
     install_npm "$HERE/ui"
-    (cd "$HERE/ui" && npm run --silent test)
+    (cd "$HERE/ui" && npm run --silent test && npm run --silent test:qemu)
 }
 
 tier_testbed() { bash "$HERE/testbed/check-testbed.sh"; }
