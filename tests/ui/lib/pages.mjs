@@ -19,6 +19,8 @@ export const STOPPED = "dev-workstation";
 const heading = (name) => (page) => page.getByRole("heading", { level: 1, name });
 const tab = (name) => (page) => page.getByRole("link", { name, exact: true }).and(page.locator(".active"));
 
+const noConsole = (page) => page.getByText("No console here");
+
 /** The demo has no consoles and no screens: the server says so, and the browser notes that it did. */
 export const NO_CONSOLES = /status of 501/;
 
@@ -29,12 +31,12 @@ export const PAGES = [
   ["features/vms/create/CreateVmPage", "vm-new", () => "/vms/new", heading(/./)],
   ["features/vms/detail/VmPage", "vm-stopped", (id) => `/vms/${id.stopped}`, heading(STOPPED)],
   ["features/vms/detail/OverviewTab", "vm", (id) => `/vms/${id.running}`, heading(RUNNING)],
-  ["features/vms/detail/ConsoleTab", "vm-console", (id) => `/vms/${id.running}/console`, tab("Console")],
+  ["features/vms/detail/ConsoleTab", "vm-console", (id) => `/vms/${id.running}/console`, noConsole],
   ["features/vms/detail/DevicesTab", "vm-devices", (id) => `/vms/${id.running}/devices`, tab("Devices")],
   ["features/vms/detail/MetricsTab", "vm-metrics", (id) => `/vms/${id.running}/metrics`, tab("Metrics")],
   ["features/vms/detail/EventsTab", "vm-events", (id) => `/vms/${id.running}/events`, tab("Events")],
   ["features/vms/detail/DefinitionTab", "vm-definition", (id) => `/vms/${id.running}/definition`, tab("Definition")],
-  ["console/ConsolePage", "console", (id) => `/vms/${id.running}/console/vnc`, (page) => page.locator("#root > *").first()],
+  ["console/ConsolePage", "console", (id) => `/vms/${id.running}/console/vnc`, noConsole],
   ["features/nodes/NodesPage", "nodes", () => "/nodes", (page) => page.getByText("hypervisor-02").first()],
   ["features/nodes/NodePage", "node", (id) => `/nodes/${id.node}`, heading(/hypervisor-01/)],
   ["features/events/EventsPage", "events", () => "/events", heading("Events")],

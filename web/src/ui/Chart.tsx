@@ -79,7 +79,7 @@ export default function Chart({ label, times, series, format, max, height = 132,
           y: { range: (_plot, _from, to) => [0, latest.current.max ?? (to > 0 ? to * 1.1 : 1)] },
         },
         axes: [
-          { stroke: text, grid: { show: false }, ticks: { show: false }, size: 22, space: 70, font: FONT, values: (_plot, splits, _axis, _space, step) => splits.map(step >= HALF_DAY ? day : clock) },
+          { stroke: text, grid: { show: false }, ticks: { show: false }, gap: 10, size: 28, space: 70, font: FONT, values: (_plot, splits, _axis, _space, step) => splits.map(step >= HALF_DAY ? day : clock) },
           {
             stroke: text, grid, ticks: { show: false }, size: 58, space: 36, font: FONT, ...(binary ? { incrs: BINARY } : {}),
             values: (_plot, splits) => splits.map((value) => latest.current.format(value)),

@@ -2,7 +2,7 @@
 
 import './detail.css';
 import { useEffect, type ReactElement } from 'react';
-import { Link, NavLink, Outlet, useParams } from 'react-router';
+import { Link, NavLink, Outlet, useLocation, useParams } from 'react-router';
 import { useVm, useVmsKnown } from '@/api/hooks';
 import { paths, VM_TABS } from '@/app/paths';
 import { EmptyState } from '@/ui/EmptyState';
@@ -16,6 +16,11 @@ export default function VmPage(): ReactElement | null {
   useEffect(() => {
     if (title !== undefined) document.title = `${title} · Quantix-KVM`;
   }, [title]);
+  const { pathname } = useLocation();
+  // On a telephone the tabs are wider than the window.
+  useEffect(() => {
+    document.querySelector('.q-tabs .active')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [pathname, title]);
   if (vm === undefined) {
     if (!known) return null;
     return (
