@@ -203,8 +203,7 @@ onPage("the list by keyboard: move, select, search, open", async ({ page }) => {
   await page.keyboard.press("/");
   await page.keyboard.type(STOPPED);
   await page.getByRole("row", { name: RUNNING }).waitFor({ state: "detached" });
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
   await at(2);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: STOPPED }).waitFor();

@@ -5,7 +5,7 @@ import { KeyHint } from '@/ui/KeyHint';
 
 const KEYS: readonly (readonly [string, string])[] = [
   ['Ctrl K', 'Search or run'],
-  ['/', 'Search the list'],
+  ['/', 'Search the list; Enter leads to what is found'],
   ['j k', 'Next row, row before'],
   ['Enter', 'Open the row'],
   ['x', 'Select the row'],

@@ -28,6 +28,11 @@ interface Props {
   readonly search: RefObject<HTMLInputElement | null>;
 }
 
+function toFirstRow(): void {
+  const row = document.querySelector<HTMLElement>('.q-row[data-index="0"]') ?? document.querySelector<HTMLElement>('.q-row[tabindex="0"]');
+  row?.focus();
+}
+
 export function Toolbar({ state, change, vms, narrow, search }: Props): ReactElement {
   const labelled = vms.some((vm) => Object.keys(vm.labels).length > 0);
   const projects = vms.some((vm) => vm.projectId !== vms[0]?.projectId);
@@ -40,10 +45,17 @@ export function Toolbar({ state, change, vms, narrow, search }: Props): ReactEle
           type="search"
           placeholder="Name, address, label"
           aria-label="Search VMs"
-          value={state.query}
+          defaultValue={state.query}
           spellCheck={false}
           onChange={(event) => change({ query: event.target.value })}
-          onKeyDown={(event) => { if (event.key === 'Escape') event.currentTarget.blur(); }}
+          onKeyDown={(event) => {
+            // The browser clears what is typed at the first Escape.
+            if (event.key === 'Escape' && event.currentTarget.value === '') event.currentTarget.blur();
+            else if (event.key === 'Enter' || event.key === 'ArrowDown') {
+              event.preventDefault();
+              toFirstRow();
+            }
+          }}
         />
         {state.query === '' && !narrow ? <KeyHint keys="/" /> : null}
       </span>

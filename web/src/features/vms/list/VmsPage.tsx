@@ -1,6 +1,6 @@
 // The list of VMs.
 
-import { useCallback, useMemo, useRef, useState, useSyncExternalStore, type ReactElement } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore, type ReactElement } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { useVms, useVmsKnown } from '@/api/hooks';
 import { usage } from '@/api/stores';
@@ -55,6 +55,13 @@ export default function VmsPage(): ReactElement | null {
     j: () => document.querySelector<HTMLElement>('.q-row[tabindex="0"]')?.focus(),
     Escape: () => setSelected(new Set()),
   });
+
+  // The address follows what is typed a moment later: the box is the browser's own, so that fast
+  // typing loses no letter, and takes what the address says only when nobody types in it.
+  useEffect(() => {
+    const box = search.current;
+    if (box !== null && box !== document.activeElement) box.value = state.query;
+  }, [state.query]);
 
   if (!known && vms.length === 0) return null;
   const newVm = <Link to={paths.newVm()} className="q-button q-primary">New VM</Link>;
