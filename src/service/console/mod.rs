@@ -43,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is looked whether the VM has stopped when its display has closed.
 const WHY_WITHIN: Duration = Duration::from_millis(800);
 const WHY_AGAIN: Duration = Duration::from_millis(40);
+/// A VM that has just stopped or started is on its way so long: libvirt lets go of the port of its
+/// last life a moment late, and would call ours another program.
+const ON_ITS_WAY_SEC: u64 = 3;
 
 /// What a ticket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -309,7 +312,15 @@ impl ConsoleService {
         }
     }
 
+    /// Whether the VM begins or ends a life just now.
+    fn is_on_its_way(&self, id: VmId) -> bool {
+        self.core.inventory.get(id).is_some_and(|vm| {
+            vm.operation.is_some() || Moment::now().seconds_since(vm.record.state_changed_at) < ON_ITS_WAY_SEC
+        })
+    }
+
     async fn open_line(self: Arc<Self>, id: VmId, hold: SerialHold) -> Result<Arc<Line>, ServiceError> {
+        let begun = tokio::time::Instant::now();
         loop {
             let turn = self.opening.take(id).await;
             let known = self.lines.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
@@ -330,6 +341,11 @@ impl ConsoleService {
             let source = Arc::new(HostSource { core: Arc::clone(&self.core), vm: id });
             let opened = line::open(source, hold, base).await;
             if let Err(HypervisorError::InUse(_)) = &opened {
+                if begun.elapsed().as_secs() < ON_ITS_WAY_SEC && self.is_on_its_way(id) {
+                    drop(turn);
+                    tokio::time::sleep(WHY_AGAIN).await;
+                    continue;
+                }
                 return Err(ServiceError::Precondition {
                     reason: "IN_USE",
                     subject: id.to_string(),
