@@ -19,6 +19,10 @@ const CONNECTION: Record<ConnectionState['kind'], readonly [Tone, string]> = {
   lost: ['wrong', 'no connection'],
 };
 
+/** What a node of libvirt's test driver says that it runs on. */
+const TEST_DRIVER = 'TEST';
+const DEMO = "This is libvirt's test driver: VMs change state, no guest runs, and the demo keeps nothing.";
+
 interface Props {
   readonly onPalette: () => void;
   readonly onOperations: () => void;
@@ -33,6 +37,7 @@ function ThisNode(): ReactElement | null {
     <Link to={paths.node(node.id)} className="q-this-node">
       <span className="q-this-node-name">{node.hostname}</span>
       <StateBadge tone={tone} word={word} title={why} />
+      {node.status?.system?.hypervisor === TEST_DRIVER ? <span className="q-tag" title={DEMO}>demo</span> : null}
     </Link>
   );
 }

@@ -80,7 +80,8 @@ export function ConsoleNotice({ vm, kind, session }: Props): ReactElement | null
       const inUse = problem.reason === 'IN_USE';
       return (
         <Words title={inUse ? 'In use by another program' : problem.code === 'unimplemented' ? 'No console here' : 'Not opened'}>
-          <p>{problem.message}</p>
+          {/* Nobody has filled in a field here: its name would only puzzle. */}
+          <p>{problem.fieldViolations[0]?.message ?? problem.message}</p>
           {inUse ? (
             <Button variant="primary" size="sm" onClick={session.takeOver}>Take over</Button>
           ) : problem.code === 'unimplemented' ? null : (
