@@ -17,8 +17,8 @@ use crate::model::id::VmId;
 use crate::model::lifecycle::{AllowedAction, Pending, Situation, allowed_actions};
 use crate::model::operation::Operation;
 use crate::model::spec::VmSpec;
-use crate::model::spec_diff::SpecChange;
-use crate::model::vm::{Autostart, Lifetime, Moment, VmRecord};
+use crate::model::spec_diff::{SpecChange, spec_changes};
+use crate::model::vm::{Autostart, DescribedVm, Lifetime, Moment, VmRecord};
 
 /// How many changes a watcher may lag behind before it is told to resync.
 const WATCH_BUFFER: usize = 4096;
@@ -111,6 +111,14 @@ impl Vm {
     /// Put a specification that was just read from `record.definition`.
     pub fn set_spec(&mut self, spec: VmSpec) {
         self.spec = OnceLock::from(Arc::new(spec));
+    }
+
+    /// Take over what libvirt says of its definitions, and what of it the running guest lacks.
+    pub fn set_described(&mut self, described: DescribedVm) {
+        let running = described.running_spec.as_ref();
+        self.pending_changes = running.map(|running| spec_changes(running, &described.spec)).unwrap_or_default();
+        self.record.definition = described.persistent;
+        self.set_spec(described.spec);
     }
 
     /// Replace the definition; the specification is read from it when next asked for.

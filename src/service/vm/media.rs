@@ -8,7 +8,6 @@ use crate::host::paths::{Access, Fault, Kind, Look, Opener};
 use crate::hypervisor::{Hypervisor, HypervisorError};
 use crate::model::id::VmId;
 use crate::model::operation::{Intent, Verb};
-use crate::model::spec_diff::spec_changes;
 use crate::model::validate;
 
 use super::super::error::ServiceError;
@@ -109,13 +108,7 @@ impl VmService {
         };
         let answer = Self::finish(&self.core, &self.operations, &hold, id, result, move |vm| {
             if let Some(described) = described {
-                vm.pending_changes = described
-                    .running_spec
-                    .as_ref()
-                    .map(|running| spec_changes(running, &described.spec))
-                    .unwrap_or_default();
-                vm.record.definition = described.persistent;
-                vm.set_spec(described.spec);
+                vm.set_described(described);
             }
         })
         .await;

@@ -9,7 +9,6 @@ use crate::model::event::Severity;
 use crate::model::id::VmId;
 use crate::model::operation::{Intent, Verb};
 use crate::model::spec::VmSpec;
-use crate::model::spec_diff::spec_changes;
 use crate::model::validate;
 use crate::model::vm::{Autostart, Lifetime, Moment, PowerState, VmRecord};
 
@@ -187,13 +186,7 @@ impl VmService {
                 ..next
             };
             if let Some(described) = described {
-                vm.pending_changes = described
-                    .running_spec
-                    .as_ref()
-                    .map(|running| spec_changes(running, &described.spec))
-                    .unwrap_or_default();
-                vm.record.definition = described.persistent;
-                vm.set_spec(described.spec);
+                vm.set_described(described);
             }
         })
         .await;
