@@ -5,6 +5,7 @@
 mod support;
 
 mod kill;
+mod media;
 mod steps;
 mod world;
 mod wrapper;

@@ -46,6 +46,7 @@ pub(crate) mod recovery {
     pub(crate) use super::begin::ended;
     pub(crate) use super::create::{forget_created, undo as undo_create};
     pub(crate) use super::delete::{forget_deleted, remove as remove_from_host};
+    pub(crate) use super::media::change as change_medium;
 }
 
 /// Whether the picture has been compared with libvirt since the last connection.
