@@ -7,11 +7,15 @@ import { ConfirmTyped } from '@/ui/ConfirmTyped';
 import { bytes } from '@/ui/format';
 import { ReasonButton } from '@/ui/ReasonButton';
 import { StateBadge } from '@/ui/StateBadge';
+import { VirtualList } from '@/ui/VirtualList';
 import { mayDelete, toType } from '../actions/ask';
 import { vmState } from '../vm_state';
 import './delete.css';
 import { destroysData, inShort } from './plan';
 import { useDeletions, type Outcome, type Planned } from './useDeletions';
+
+/** About; a reason may take more. */
+const ROW_HEIGHT = 52;
 
 interface Props {
   readonly vms: readonly VirtualMachine[];
@@ -29,7 +33,7 @@ function Row({ vm, planned, outcome }: { vm: VirtualMachine; planned: Planned | 
   const refused = planned !== undefined && 'problem' in planned;
   const text = outcome?.kind === 'failed' ? `${outcome.problem.message} (request ${outcome.problem.requestId})` : told(planned);
   return (
-    <li>
+    <div className="q-bulk-row">
       <span className="q-name">{vm.name}</span>
       {outcome === undefined ? <StateBadge tone={tone} word={word} />
         : outcome.kind === 'deleting' ? <StateBadge tone="moving" word="Deleting" />
@@ -38,7 +42,7 @@ function Row({ vm, planned, outcome }: { vm: VirtualMachine; planned: Planned | 
       <span className={`q-bulk-why ${refused || outcome?.kind === 'failed' ? 'q-tone-wrong' : 'q-dim'}`}>
         {outcome === undefined && mayDelete(vm).force ? 'Its power is cut first. ' : ''}{text}
       </span>
-    </li>
+    </div>
   );
 }
 
@@ -75,9 +79,15 @@ export default function DeleteVmsDialog({ vms, onClose, onDeleted }: Props): Rea
       <ModalHeader title={title} />
       <ModalBody>
         <div className="q-loss">
-          <ul className="q-bulk-rows" aria-label="What goes with each">
-            {vms.map((vm) => <Row key={vm.id} vm={vm} planned={plans.get(vm.id)} outcome={outcomes.get(vm.id)} />)}
-          </ul>
+          <div className="q-bulk-rows" style={{ height: `min(22rem, 45vh, ${vms.length * ROW_HEIGHT + 2}px)` }}>
+            <VirtualList
+              label="What goes with each"
+              items={vms}
+              keyOf={(vm) => vm.id}
+              height={ROW_HEIGHT}
+              draw={(vm) => <Row vm={vm} planned={plans.get(vm.id)} outcome={outcomes.get(vm.id)} />}
+            />
+          </div>
           <label className="q-tick">
             <input type="checkbox" checked={deleteVolumes} disabled={begun} onChange={(event) => setDeleteVolumes(event.target.checked)} />
             <span>Delete their volumes too <span className="q-dim q-tick-help">Those made for them that no other VM uses</span></span>
