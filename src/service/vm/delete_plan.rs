@@ -128,7 +128,11 @@ fn plan(core: &Core, vm: &Vm, how: DeleteVm) -> Result<DeletionPlan, ServiceErro
     if belongings.has_saved_memory {
         let path = belongings.saved_memory_path;
         let size = path.as_deref().and_then(allocated);
-        plan.gone.push(Item::goes(ItemKind::SavedMemory, path.unwrap_or_else(|| "saved memory".to_owned()), size));
+        plan.gone.push(Item::goes(
+            ItemKind::SavedMemory,
+            path.unwrap_or_else(|| vm.record.hypervisor_name.clone()),
+            size,
+        ));
     }
     if !belongings.snapshots.is_empty() {
         // What libvirt knows of them goes; what they hold is counted with their volumes.
