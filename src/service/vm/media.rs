@@ -140,7 +140,8 @@ pub(crate) fn change(
             };
             let running = before.as_ref().and_then(|vm| vm.running_spec.as_ref()).and_then(held);
             let defined = before.as_ref().and_then(|vm| held(&vm.spec));
-            for (held, side) in [(running, MediaSide::Running(tray)), (defined, MediaSide::Defined)] {
+            // By force: the guest may have taken hold of what it got a moment ago, and has its old one back.
+            for (held, side) in [(running, MediaSide::Running(Tray::Force)), (defined, MediaSide::Defined)] {
                 if let Some(held) = held
                     && let Err(why) = put(&held, side)
                 {
