@@ -4,6 +4,7 @@
 //! A [`Transaction`] spans tables: a VM, its operation and its event are one commit. Reads outside
 //! of one see the last commit. Tests and the demo use redb's own in-memory backend: the same code.
 
+mod backup;
 mod codec;
 mod error;
 mod event;
@@ -29,7 +30,8 @@ use tokio::sync::broadcast;
 
 use crate::model::event::SequencedEvent;
 
-pub use error::{OpenError, StoreError};
+pub use backup::{Backup, BackupStatus, Restored};
+pub use error::{BackupError, OpenError, StoreError};
 pub use event::EventFilter;
 pub use idempotency::Kept;
 pub use metrics::MetricStore;
@@ -55,6 +57,10 @@ struct Inner {
     /// Why writes are refused, once a commit has failed.
     broken: Mutex<Option<String>>,
     path: Option<PathBuf>,
+    /// One backup at a time.
+    backing_up: Mutex<()>,
+    /// What is known of the backups.
+    backups: Mutex<backup::Remembered>,
     /// Held for as long as the store lives.
     _lock: Option<File>,
 }
@@ -77,6 +83,8 @@ impl Inner {
             events: broadcast::channel(EVENTS_BUFFER).0,
             broken: Mutex::new(None),
             path,
+            backing_up: Mutex::new(()),
+            backups: Mutex::default(),
             _lock: lock,
         }
     }

@@ -267,6 +267,7 @@ pub fn service_of(method: &str) -> &'static str {
         _ if method.ends_with("MetricHistory") => "Quantixkvm.compute.v1.MetricService",
         "UpdateHeartbeat" | "UpdateLabels" => "Quantixkvm.compute.v1.NodeService",
         _ if method.contains("Node") => "Quantixkvm.compute.v1.NodeService",
+        "BackupState" | "ListBackups" => "Quantixkvm.state.v1.StateService",
         _ if method.contains("Operation") => "Quantixkvm.operation.v1.OperationService",
         _ => "Quantixkvm.compute.v1.VMService",
     }
