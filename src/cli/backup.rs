@@ -160,9 +160,7 @@ fn of_wire(made: &Value) -> Option<Shown> {
 fn as_json(shown: &[Shown]) -> String {
     let rows: Vec<Value> = shown
         .iter()
-        .map(|one| {
-            json!({ "path": one.path, "made_at": one.made_at, "size_bytes": one.size_bytes, "kind": one.kind })
-        })
+        .map(|one| json!({ "path": one.path, "made_at": one.made_at, "size_bytes": one.size_bytes, "kind": one.kind }))
         .collect();
     format!("{}\n", json!({ "backups": rows }))
 }

@@ -22,7 +22,9 @@ const ANSWER_MAX: usize = 16 << 20;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("the server that runs cannot be reached at {at}: {why}; give the address that it listens on: QUANTIXKVM_LISTEN")]
+    #[error(
+        "the server that runs cannot be reached at {at}: {why}; give the address that it listens on: QUANTIXKVM_LISTEN"
+    )]
     Unreachable { at: SocketAddr, why: String },
     #[error("the server did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
@@ -40,8 +42,7 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`].
 pub fn call(config: &Config, method: &str, request: &Value) -> Result<Value, ClientError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
     let asked = async { tokio::time::timeout(ANSWER_WITHIN, ask(config, method, request)).await };
     runtime.block_on(asked).unwrap_or(Err(ClientError::Silent))
 }
@@ -79,7 +80,8 @@ async fn ask(config: &Config, method: &str, request: &Value) -> Result<Value, Cl
         .map_err(|error| foreign(error.to_string()))?;
     let answer = sender.send_request(request).await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await.map_err(|error| foreign(error.to_string()))?;
+    let body =
+        Limited::new(answer.into_body(), ANSWER_MAX).collect().await.map_err(|error| foreign(error.to_string()))?;
     let body: Value =
         serde_json::from_slice(&body.to_bytes()).map_err(|_| foreign(format!("it answered {status} without JSON")))?;
     if status.is_success() {

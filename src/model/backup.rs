@@ -93,8 +93,7 @@ pub fn superfluous(now: Moment, there: &[BackupName]) -> BTreeSet<BackupName> {
         match kind {
             BackupKind::Scheduled => {
                 let hourly = newest_of_each(newest_first(), HOUR_US, HOURS);
-                let daily =
-                    newest_of_each(newest_first().filter(|name| !hourly.contains(name)), 24 * HOUR_US, DAYS);
+                let daily = newest_of_each(newest_first().filter(|name| !hourly.contains(name)), 24 * HOUR_US, DAYS);
                 kept.extend(hourly);
                 kept.extend(daily);
             }

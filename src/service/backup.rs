@@ -86,11 +86,10 @@ impl From<BackupError> for ServiceError {
     fn from(error: BackupError) -> Self {
         let message = error.to_string();
         match error {
-            BackupError::InMemory => {
-                Self::Precondition { reason: "NOTHING_KEPT", subject: String::new(), message }
-            }
+            BackupError::InMemory => Self::Precondition { reason: "NOTHING_KEPT", subject: String::new(), message },
             BackupError::NoSpace { .. } => Self::Exhausted(message),
-            BackupError::File(_) => Self::Internal(message),
+            // What stands in the way is the administrator's to mend: it is told.
+            BackupError::File(_) => Self::Precondition { reason: "BACKUP_FAILED", subject: String::new(), message },
             BackupError::Store(error) => error.into(),
         }
     }

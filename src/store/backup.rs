@@ -21,7 +21,7 @@ use redb::{Builder, Database, Durability, ReadTransaction, ReadableTable as _, T
 
 use super::Store;
 use super::error::{BackupError, OpenError, StoreError};
-use super::open::{directory, hand_over, inspect, lock, part, place, refused};
+use super::open::{directory, hand_over, inspect, lock, lock_file, part, place, refused};
 use super::tables::{META, ROWS, Rows};
 use crate::model::backup::{BackupKind, BackupName, newest, superfluous};
 use crate::model::vm::Moment;
@@ -166,6 +166,7 @@ impl Store {
     /// [`BackupError`]: the file is in use, damaged, newer, or the copy could not be written.
     pub fn back_up_closed(state: &Path) -> Result<Backup, BackupError> {
         let _lock = lock(state)?;
+        hand_over(&lock_file(state), state)?;
         back_up_file(state, BackupKind::OnDemand)
     }
 
@@ -187,6 +188,7 @@ impl Store {
     /// As of [`back_up_closed`](Self::back_up_closed).
     pub fn export_closed(state: &Path, to: &Path) -> Result<u64, BackupError> {
         let _lock = lock(state)?;
+        hand_over(&lock_file(state), state)?;
         Self::export(state, to)
     }
 
@@ -205,6 +207,7 @@ impl Store {
     /// [`OpenError`]: nothing was changed then.
     pub fn restore(backup: &Path, state: &Path) -> Result<Restored, OpenError> {
         let _lock = lock(state)?;
+        hand_over(&lock_file(state), state)?;
         // A link keeps leading where it leads: to another disk, perhaps.
         let state = std::fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
         let part = part(&state);
@@ -259,7 +262,8 @@ pub(super) fn sweep(state: &Path) {
     let entries = std::fs::read_dir(folder_of(state)).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let whole = path.with_extension("");
-        let ours = whole.file_name().and_then(|name| name.to_str()).is_some_and(|name| BackupName::parse(name).is_some());
+        let ours =
+            whole.file_name().and_then(|name| name.to_str()).is_some_and(|name| BackupName::parse(name).is_some());
         if ours && path.extension().is_some_and(|end| end == PART) {
             remove(&path);
         }
@@ -394,7 +398,8 @@ fn prune(folder: &Path) {
 fn nothing_else(from: &ReadTransaction) -> Result<(), StoreError> {
     let known = |name: &str| name == META.name() || ROWS.iter().any(|table| table.name() == name);
     let odd = from.list_tables()?.map(|table| table.name().to_owned()).find(|name| !known(name));
-    let odd = odd.or(from.list_multimap_tables()?.map(|table| redb::MultimapTableHandle::name(&table).to_owned()).next());
+    let odd =
+        odd.or(from.list_multimap_tables()?.map(|table| redb::MultimapTableHandle::name(&table).to_owned()).next());
     odd.map_or(Ok(()), |name| Err(StoreError::Database(format!("table {name} is on no list, and would not be copied"))))
 }
 

@@ -100,7 +100,9 @@ impl OpenError {
                 format!("{} can be read by other users (mode {mode:04o})", path.display())
             }
             Self::Exists { path } => format!("{} is there and was left untouched", path.display()),
-            Self::NotSaved { path, why } => format!("no backup of the state file could be put at {}: {why}", path.display()),
+            Self::NotSaved { path, why } => {
+                format!("no backup of the state file could be put at {}: {why}", path.display())
+            }
             Self::Io { path, why } => format!("{} could not be opened: {why}", path.display()),
         }
     }

@@ -13,7 +13,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
 use super::error::{OpenError, StoreError};
-use super::migrate::{SCHEMA, STEPS, found, migrate};
+use super::migrate::{STEPS, Step, found, migrate};
 use super::overlay::Overlay;
 use super::{Inner, Store, backup};
 
@@ -42,13 +42,18 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: the file is then as it was.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_as(path, &STEPS)
+    }
+
+    /// As [`open`](Self::open), of the format that `steps` lead to.
+    pub(super) fn open_as(path: &Path, steps: &[Step]) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         backup::sweep(path);
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
                 fit(path, &meta)?;
-                let looked = inspect(path)?;
-                if looked.format < SCHEMA {
+                let looked = inspect_as(path, steps)?;
+                if (looked.format as usize) < steps.len() {
                     backup::before_upgrade(path)?;
                 }
                 Builder::new()
@@ -60,7 +65,7 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => create(path)?,
             Err(error) => return Err(unreadable(path, &error)),
         };
-        migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        migrate(&db, steps).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         let store = Self { inner: Arc::new(Inner::new(db, Some(path.to_owned()), Some(lock))) };
         // So that the status is right from the beginning; what fails here fails the next backup.
         let _ = store.backups();
@@ -211,7 +216,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> OpenError {
     OpenError::Io { path: path.to_owned(), why }
 }
 
-fn lock_file(path: &Path) -> PathBuf {
+pub(super) fn lock_file(path: &Path) -> PathBuf {
     path.with_extension("redb.lock")
 }
 
@@ -282,6 +287,10 @@ pub(super) struct Looked {
 
 /// Look at the whole file through memory: is it redb's, whole, and of a format that we know.
 pub(super) fn inspect(path: &Path) -> Result<Looked, OpenError> {
+    inspect_as(path, &STEPS)
+}
+
+fn inspect_as(path: &Path, steps: &[Step]) -> Result<Looked, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
@@ -309,13 +318,14 @@ pub(super) fn inspect(path: &Path) -> Result<Looked, OpenError> {
         match format {
             // Ours come into being with a format: this is another program's, and stays its own.
             0 => return Err(foreign("a redb file of another program")),
-            format if format > SCHEMA => {
-                return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+            format if format as usize > steps.len() => {
+                let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+                return Err(OpenError::Newer { path: path.to_owned(), found: format, known });
             }
             _ => {}
         }
         // A step that fails on this file fails here, before the file is touched.
-        migrate(&db, &STEPS).map_err(damaged)?;
+        migrate(&db, steps).map_err(damaged)?;
         let store = Store { inner: Arc::new(Inner::new(db, None, None)) };
         store.verify().map_err(damaged)?;
         Ok(Looked { vms: store.vm_all().map_err(damaged)?.len(), format })

@@ -1,5 +1,6 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
+mod backup;
 mod console;
 mod events;
 mod house;
