@@ -202,6 +202,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
     }
     tokio::spawn(wait_for_signal(stop.clone()));
+    tokio::spawn(wait_for_loss(core.store.clone(), stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
     stop.cancel();
     consoles.tasks.close();
@@ -214,6 +215,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     libvirt.close();
     drop(demo);
     tracing::info!("stopped; guests run on");
+    core.store.healthy().map_err(other)?;
     served.map_err(other)
 }
 
@@ -329,6 +331,17 @@ async fn wait_for_signal(stop: CancellationToken) {
         _ = int.recv() => tracing::info!("SIGINT: finishing"),
     }
     stop.cancel();
+}
+
+/// A file that cannot be opened anew is for a new process to try; guests run on.
+async fn wait_for_loss(store: Store, stop: CancellationToken) {
+    tokio::select! {
+        why = store.lost() => {
+            tracing::error!(why, "ending, so that the service is started again");
+            stop.cancel();
+        }
+        () = stop.cancelled() => {}
+    }
 }
 
 /// What pages are told on their live connections.

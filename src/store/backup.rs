@@ -21,7 +21,8 @@ use redb::{Builder, Database, Durability, ReadTransaction, ReadableTable as _, T
 
 use super::Store;
 use super::error::{BackupError, OpenError, StoreError};
-use super::open::{directory, hand_over, inspect, lock, lock_file, part, place, refused};
+use super::migrate::{STEPS, Step};
+use super::open::{directory, hand_over, inspect, inspect_as, lock, lock_file, part, place, refused};
 use super::tables::{META, ROWS, Rows};
 use crate::model::backup::{BackupKind, BackupName, newest, superfluous};
 use crate::model::vm::Moment;
@@ -83,7 +84,7 @@ impl Store {
         let made = make_folder(state).map_err(BackupError::from).and_then(|()| {
             let (name, to) = free_name(&folder, kind);
             let part = part_of(&to);
-            let made = self.copy_tables(&part).and_then(|()| Ok(finish(&part, &to, state)?));
+            let made = self.copy_tables(&part).and_then(|()| Ok(finish(&part, &to, state, &STEPS)?));
             if made.is_err() {
                 // It may not even have been made.
                 let _ = std::fs::remove_file(&part);
@@ -167,7 +168,7 @@ impl Store {
     pub fn back_up_closed(state: &Path) -> Result<Backup, BackupError> {
         let _lock = lock(state)?;
         hand_over(&lock_file(state), state)?;
-        back_up_file(state, BackupKind::OnDemand)
+        back_up_file(state, BackupKind::OnDemand, &STEPS)
     }
 
     /// A copy of a backup, or of a state file that no server has open, under a name that is free.
@@ -175,7 +176,7 @@ impl Store {
     /// # Errors
     /// As of [`back_up_closed`](Self::back_up_closed).
     pub fn export(from: &Path, to: &Path) -> Result<u64, BackupError> {
-        let copied = copy_file(from, &part_of(to)).and_then(|()| finish(&part_of(to), to, to));
+        let copied = copy_file(from, &part_of(to)).and_then(|()| finish(&part_of(to), to, to, &STEPS));
         copied.map_err(|error| {
             let _ = std::fs::remove_file(part_of(to));
             why(error.into(), directory(to), size_of(from))
@@ -238,8 +239,8 @@ impl Store {
 }
 
 /// A backup of a file that is about to be brought to a new format, whose lock is held.
-pub(super) fn before_upgrade(state: &Path) -> Result<(), OpenError> {
-    match back_up_file(state, BackupKind::BeforeUpgrade) {
+pub(super) fn before_upgrade(state: &Path, steps: &[Step]) -> Result<(), OpenError> {
+    match back_up_file(state, BackupKind::BeforeUpgrade, steps) {
         Ok(backup) => {
             tracing::info!(backup = %backup.path.display(), "the state file is copied before it gets a new format");
             Ok(())
@@ -309,12 +310,12 @@ fn free_name(folder: &Path, kind: BackupKind) -> (BackupName, PathBuf) {
     }
 }
 
-fn back_up_file(state: &Path, kind: BackupKind) -> Result<Backup, BackupError> {
+fn back_up_file(state: &Path, kind: BackupKind, steps: &[Step]) -> Result<Backup, BackupError> {
     let folder = folder_of(state);
     make_folder(state)?;
     let (name, to) = free_name(&folder, kind);
     let part = part_of(&to);
-    match copy_file(state, &part).and_then(|()| finish(&part, &to, state)) {
+    match copy_file(state, &part).and_then(|()| finish(&part, &to, state, steps)) {
         Ok(size_bytes) => {
             prune(&folder);
             Ok(Backup { name, path: to, size_bytes })
@@ -337,10 +338,10 @@ fn copy_file(from: &Path, part: &Path) -> Result<(), OpenError> {
 }
 
 /// To the disk, looked at, and named. Answers with its size.
-fn finish(part: &Path, to: &Path, owner: &Path) -> Result<u64, OpenError> {
+fn finish(part: &Path, to: &Path, owner: &Path, steps: &[Step]) -> Result<u64, OpenError> {
     let io = |error: std::io::Error| OpenError::NotSaved { path: to.to_owned(), why: error.to_string() };
     File::open(part).and_then(|file| file.sync_all()).map_err(io)?;
-    inspect(part)?;
+    inspect_as(part, steps)?;
     hand_over(part, owner)?;
     place(part, to)?;
     std::fs::metadata(to).map(|meta| meta.len()).map_err(io)

@@ -18,8 +18,18 @@ pub enum StoreError {
     /// redb failed.
     #[error("the state file failed: {0}")]
     Database(String),
-    /// An earlier commit failed: nothing more is written, so that memory and file cannot part.
-    #[error("writes are refused since an earlier commit failed ({0}); restart the service")]
+    /// The disk is full. Nothing was changed.
+    #[error(
+        "there is no room to write the state file {}: at least {} is needed, and {} is free; make room on that file \
+         system, then try again", path.display(), human_bytes(*need_bytes), human_bytes(*free_bytes)
+    )]
+    Full { path: PathBuf, need_bytes: u64, free_bytes: u64 },
+    /// The disk failed otherwise. Nothing was changed.
+    #[error("the state file {} could not be written: {why}; look at the disk, then try again", path.display())]
+    NotWritten { path: PathBuf, why: String },
+    /// The file failed and could not be opened anew: nothing is written, so that memory and file
+    /// cannot part.
+    #[error("the state file failed and nothing is written any more ({0}); restart the service")]
     Broken(String),
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
+use super::disk::{Disk, Faults};
 use super::error::{OpenError, StoreError};
 use super::migrate::{STEPS, Step, found, migrate};
 use super::overlay::Overlay;
@@ -49,24 +50,30 @@ impl Store {
     pub(super) fn open_as(path: &Path, steps: &[Step]) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         backup::sweep(path);
+        let faults = Faults::default();
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
                 fit(path, &meta)?;
                 let looked = inspect_as(path, steps)?;
                 if (looked.format as usize) < steps.len() {
-                    backup::before_upgrade(path)?;
+                    backup::before_upgrade(path, steps)?;
                 }
-                Builder::new()
-                    .set_cache_size(CACHE_BYTES)
-                    .set_check_integrity_on_open(true)
-                    .open(path)
-                    .map_err(|error| refused(path, &error))?
+                open_disk(path, &faults)?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => create(path)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+                create(path)?;
+                open_disk(path, &faults)?
+            }
             Err(error) => return Err(unreadable(path, &error)),
         };
         migrate(&db, steps).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        let store = Self { inner: Arc::new(Inner::new(db, Some(path.to_owned()), Some(lock))) };
+        let again = path.to_owned();
+        let reopen = move |faults: &Faults| {
+            inspect(&again)?;
+            open_disk(&again, faults)
+        };
+        let inner = Inner::over(db, faults, Some(Box::new(reopen)), Some(path.to_owned()), Some(lock));
+        let store = Self { inner: Arc::new(inner) };
         // So that the status is right from the beginning; what fails here fails the next backup.
         let _ = store.backups();
         Ok(store)
@@ -146,11 +153,22 @@ impl Store {
 }
 
 /// A new file comes into being whole: made beside, then renamed into place.
-fn create(path: &Path) -> Result<Database, OpenError> {
+fn create(path: &Path) -> Result<(), OpenError> {
     let part = part(path);
-    let db = write(path, &part)?;
-    place(&part, path)?;
-    Ok(db)
+    drop(write(path, &part)?);
+    place(&part, path)
+}
+
+/// A file that was looked at. Never one that is made here, or made new because it is empty.
+fn open_disk(path: &Path, faults: &Faults) -> Result<Database, OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    let backend = FileBackend::new(file).map_err(|error| refused(path, &error))?;
+    Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create_with_backend(Disk::new(backend, faults.clone()))
+        .map_err(|error| refused(path, &error))
 }
 
 /// Where a new file is made before it has its name.
@@ -290,7 +308,7 @@ pub(super) fn inspect(path: &Path) -> Result<Looked, OpenError> {
     inspect_as(path, &STEPS)
 }
 
-fn inspect_as(path: &Path, steps: &[Step]) -> Result<Looked, OpenError> {
+pub(super) fn inspect_as(path: &Path, steps: &[Step]) -> Result<Looked, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();

@@ -3,11 +3,14 @@
 mod backup;
 mod bounds;
 mod damage;
+mod faults;
 mod golden;
 mod making;
 mod migrations;
 mod model;
 mod nodes;
+mod platter;
+mod power;
 mod process;
 mod vms;
 
