@@ -5,7 +5,10 @@
 mod support;
 
 mod backup;
+mod clock;
+mod full;
 mod kill;
+mod leaks;
 mod steps;
 mod world;
 mod wrapper;

@@ -66,10 +66,16 @@ impl Server {
 
     /// With these flags, and `data` as its data directory.
     pub async fn start(data: Option<&Path>, flags: &[&str]) -> Self {
-        let mut arguments: Vec<String> =
+        Self::start_by(&[BINARY], data, flags).await
+    }
+
+    /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
+    pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
-                .map(str::to_owned)
-                .to_vec();
+                .map(str::to_owned),
+        );
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         if let Some(data) = data {
             arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
@@ -226,7 +232,8 @@ impl Drop for Server {
 }
 
 fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
-    let mut child = Command::new(BINARY)
+    let (program, arguments) = arguments.split_first().expect("a program");
+    let mut child = Command::new(program)
         .args(arguments)
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
