@@ -14,6 +14,8 @@ mod console;
 mod enums;
 mod error;
 mod event;
+#[cfg(test)]
+mod hostile;
 pub mod live;
 mod metric;
 mod node;

@@ -5,6 +5,7 @@ mod bounds;
 mod damage;
 mod faults;
 mod golden;
+mod hostile;
 mod making;
 mod migrations;
 mod model;
