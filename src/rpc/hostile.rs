@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use quantixkvm_proto::Quantixkvm::compute::v1 as compute;
+use quantixkvm_proto::Quantixkvm::live::v1 as live;
 use quantixkvm_proto::Quantixkvm::operation::v1 as operation;
 use quantixkvm_proto::Quantixkvm::state::v1 as state;
 
@@ -14,6 +15,29 @@ use crate::model::spec::VmSpec;
 macro_rules! requests {
     ($($area:ident: $($request:ident $(=> $reader:expr)?),+;)+) => {
         const NAMES: &[&str] = &[$($(stringify!($request)),+),+];
+
+        /// As gRPC sends them.
+        fn decode_all_binary(bytes: &[u8]) {
+            $($({
+                use buffa::Message as _;
+                if let Ok(sent) = $area::$request::decode_from_slice(bytes) {
+                    $area::$request::decode_from_slice(&sent.encode_to_vec()).expect("what was written can be read");
+                    $(let _ = $reader(&sent);)?
+                }
+            })+)+
+        }
+
+        /// The seeds that are requests, in binary.
+        fn binary_seeds() -> Vec<Vec<u8>> {
+            use buffa::Message as _;
+            let mut found = Vec::new();
+            for text in seeds("tests/corpus/json") {
+                $($(found.extend(serde_json::from_slice::<$area::$request>(&text).ok().map(|sent| sent.encode_to_vec()));)+)+
+            }
+            found.sort();
+            found.dedup();
+            found
+        }
 
         fn decode_all(text: &[u8]) -> usize {
             let mut found = 0;
@@ -56,6 +80,12 @@ proptest! {
     #[test]
     fn no_text_upsets_the_decoders(text in like(seeds("tests/corpus/json"))) {
         decode_all(&text);
+    }
+
+    #[test]
+    fn no_bytes_upset_the_decoders(bytes in like(binary_seeds())) {
+        decode_all_binary(&bytes);
+        let _ = <live::LiveRequest as buffa::Message>::decode_from_slice(&bytes);
     }
 }
 

@@ -18,8 +18,7 @@ use super::vm::recovery::{ended, forget_created, forget_deleted, remove_from_hos
 /// Finish or undo one interrupted operation.
 ///
 /// # Errors
-/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again at the
-/// next connection.
+/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again soon.
 pub async fn recover(
     core: &Arc<Core>,
     operations: &Arc<OperationService>,

@@ -73,8 +73,15 @@ async fn a_full_disk_is_told_and_got_over() {
     assert!(backup.message().contains("backups") && backup.message().contains("free"), "{}", backup.message());
     // What is there is shown, and runs.
     assert_eq!(server.state(&id).await, "RUNNING");
-    server.ok("ListEvents", json!({})).await;
-    server.ok("ListOperations", json!({})).await;
+    for (method, body) in [
+        ("ListEvents", json!({})),
+        ("ListVMEvents", json!({ "vmId": id })),
+        ("ListOperations", json!({})),
+        ("ListBackups", json!({})),
+        ("ListNodes", json!({})),
+    ] {
+        server.ok(method, body).await;
+    }
     let shown = server.ok("ListVMs", json!({ "pageSize": 1000 })).await;
     made.extend(shown["vms"].as_array().into_iter().flatten().map(|vm| vm["name"].clone()));
 
@@ -119,4 +126,38 @@ async fn a_full_disk_is_told_and_got_over() {
          and VMs went on; all as before once it was gone",
         taken / 1024
     );
+}
+
+/// The file has failed and is no more: nothing that is answered could be vouched for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_file_that_cannot_be_opened_anew_ends_the_process() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let data = home.path().join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    let shell = format!("mount -t tmpfs -o {SIZE} tmpfs \"$0\" && exec \"$@\"");
+    let at = data.display().to_string();
+    let command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &shell, &at, BINARY];
+    let mut server = Server::start_by(&command, Some(&data), &["--libvirt-uri", "test:///default"]).await;
+    let inside = PathBuf::from(format!("/proc/{}/root{at}", server.pid()));
+    let (_ballast, _) = Ballast::fill(inside.join("ballast"));
+    std::fs::rename(inside.join("state.redb"), inside.join("gone.redb")).expect("the state file");
+    // Until one of them needs room.
+    server
+        .until("a creation to meet the full disk", SOON, async || {
+            let body = json!({ "name": format!("vm-{}", fastrand::u64(..)), "spec": small_spec() });
+            let path = "Quantixkvm.compute.v1.VMService/CreateVM";
+            match server.try_call(path, &body, &[]).await {
+                Ok(answer) if answer.status == 200 => None,
+                Ok(answer) => {
+                    assert_eq!(answer.code(), "unavailable", "{}", answer.body);
+                    Some(())
+                }
+                // It may be gone before it has answered.
+                Err(_) => Some(()),
+            }
+        })
+        .await;
+    let status = server.ended(SOON);
+    assert_eq!(status.code(), Some(1), "its supervisor starts it again\n{}", server.log());
+    assert!(server.log().contains("guests run on"), "{}", server.log());
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod console;
 mod events;
+mod hostile_requests;
 mod house;
 mod lists;
 mod live;
@@ -19,5 +20,7 @@ mod vm_update;
 mod vm_verbs;
 mod watch;
 
+#[path = "../support/hostile.rs"]
+mod hostile;
 #[path = "../support/mod.rs"]
 mod support;

@@ -203,6 +203,18 @@ impl Server {
         begun.elapsed()
     }
 
+    /// How it ended by itself, within this time.
+    pub fn ended(&mut self, within: Duration) -> std::process::ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it has not ended within {within:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The same server again, on the same data.
     pub async fn again(&mut self) {
         self.relaunch();

@@ -157,8 +157,9 @@ impl NodeService {
             (asked || due(known.measured, MEASURE_EVERY), due(known.facts, FACTS_EVERY))
         };
         if measure {
-            let offer = self.measure().await?;
+            // Also where it fails: what cannot be kept is not tried at every beat.
             self.due().measured = Some(now);
+            let offer = self.measure().await?;
             if facts || (offer.is_some() && !self.due().with_offer) {
                 self.refresh_facts(offer.as_deref()).await?;
                 let mut due = self.due();
