@@ -24,12 +24,11 @@ impl Fault {
     /// As it is told.
     pub(super) fn error(&self, path: Option<&Path>) -> StoreError {
         let path = path.map(Path::to_owned).unwrap_or_default();
-        match self.kind {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                let free_bytes = path.parent().and_then(free_bytes).unwrap_or(0);
-                StoreError::Full { path, need_bytes: self.bytes, free_bytes }
-            }
-            _ => StoreError::NotWritten { path, why: self.why.clone() },
+        if matches!(self.kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+            let free_bytes = path.parent().and_then(free_bytes).unwrap_or(0);
+            StoreError::Full { path, need_bytes: self.bytes, free_bytes }
+        } else {
+            StoreError::NotWritten { path, why: self.why.clone() }
         }
     }
 }
