@@ -93,7 +93,10 @@ pub fn superfluous(now: Moment, there: &[BackupName]) -> BTreeSet<BackupName> {
         match kind {
             BackupKind::Scheduled => {
                 let hourly = newest_of_each(newest_first(), HOUR_US, HOURS);
-                let daily = newest_of_each(newest_first().filter(|name| !hourly.contains(name)), 24 * HOUR_US, DAYS);
+                let hour = |name: &BackupName| name.at.0.div_euclid(HOUR_US);
+                let shown: BTreeSet<i64> = hourly.iter().map(hour).collect();
+                let others = newest_first().filter(|name| !shown.contains(&hour(name)));
+                let daily = newest_of_each(others, 24 * HOUR_US, DAYS);
                 kept.extend(hourly);
                 kept.extend(daily);
             }
