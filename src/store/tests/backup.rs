@@ -85,7 +85,7 @@ fn what_is_restored_equals_what_was_backed_up() {
 
 #[test]
 fn a_backup_under_load_is_of_one_moment_and_misses_nothing_before_it() {
-    let rounds = if std::env::var_os("QKVM_LONG").is_some() { 60 } else { 6 };
+    let rounds = if std::env::var_os("QKVM_LONG").is_some() { 30 } else { 6 };
     let (_directory, path) = place();
     let store = Store::open(&path).expect("a new file");
     let stop = AtomicBool::new(false);
@@ -123,7 +123,9 @@ fn a_backup_under_load_is_of_one_moment_and_misses_nothing_before_it() {
             assert!((before..=after + 1).contains(&held), "{held} of {before} to {after}");
             assert_eq!(copy.vm_all(), Ok((0..held).map(vm).collect()), "of one moment");
             let (operations, total) = copy.operation_list(&OperationFilter::default(), 1, None).expect("a list");
-            assert_eq!((total, operations[0].id), (held as usize, operation_id(held - 1)));
+            // The oldest of them go once there are too many.
+            let kept = usize::try_from(crate::store::operation::KEPT).expect("few").min(held as usize);
+            assert_eq!((total, operations[0].id), (kept, operation_id(held - 1)));
             let newest = copy.event_list(&EventFilter { limit: 1, ..EventFilter::default() }).expect("a list");
             assert_eq!(newest[0].sequence, u64::from(held));
             assert_eq!(copy.verify(), Ok(()));
