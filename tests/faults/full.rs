@@ -2,7 +2,7 @@
 //! kept is refused with what is missing, what runs goes on, and with room all is as before.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -31,16 +31,25 @@ impl Ballast {
     }
 }
 
+/// A server whose data directory is a small file system. Its mounts are its own: they go with it,
+/// however it ends.
+async fn on_a_small_disk(data: &Path) -> Server {
+    let mount = format!("mount -t tmpfs -o {SIZE} tmpfs \"$0\" && exec \"$@\"");
+    let at = data.display().to_string();
+    // Who is not root is root among its own mounts alone.
+    let who: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--map-root-user"] };
+    let unshare = ["unshare", "--mount", "--propagation", "private"];
+    let command = [&unshare[..], who, &["sh", "-c", &mount, &at, BINARY]].concat();
+    Server::start_by(&command, Some(data), &["--libvirt-uri", "test:///default"]).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_got_over() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let data = home.path().join("data");
     std::fs::create_dir(&data).expect("a directory");
-    // Its own mounts: they go with it, however it ends.
-    let shell = format!("mount -t tmpfs -o {SIZE} tmpfs \"$0\" && exec \"$@\"");
     let at = data.display().to_string();
-    let command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &shell, &at, BINARY];
-    let server = Server::start_by(&command, Some(&data), &["--libvirt-uri", "test:///default"]).await;
+    let server = on_a_small_disk(&data).await;
     let pid = server.pid();
     let inside = PathBuf::from(format!("/proc/{pid}/root{at}"));
 
@@ -134,11 +143,8 @@ async fn a_state_file_that_cannot_be_opened_anew_ends_the_process() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let data = home.path().join("data");
     std::fs::create_dir(&data).expect("a directory");
-    let shell = format!("mount -t tmpfs -o {SIZE} tmpfs \"$0\" && exec \"$@\"");
-    let at = data.display().to_string();
-    let command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &shell, &at, BINARY];
-    let mut server = Server::start_by(&command, Some(&data), &["--libvirt-uri", "test:///default"]).await;
-    let inside = PathBuf::from(format!("/proc/{}/root{at}", server.pid()));
+    let mut server = on_a_small_disk(&data).await;
+    let inside = PathBuf::from(format!("/proc/{}/root{}", server.pid(), data.display()));
     let (_ballast, _) = Ballast::fill(inside.join("ballast"));
     std::fs::rename(inside.join("state.redb"), inside.join("gone.redb")).expect("the state file");
     // Until one of them needs room.
