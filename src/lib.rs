@@ -5,6 +5,9 @@
 pub mod cli;
 pub mod config;
 pub mod host;
+#[cfg(test)]
+#[path = "../tests/support/hostile.rs"]
+mod hostile;
 pub mod http;
 pub mod hypervisor;
 pub mod model;

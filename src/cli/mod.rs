@@ -1,9 +1,12 @@
 //! The command line: one file a subcommand, no logic of its own.
 
+mod backup;
 mod check;
+mod client;
 mod flags;
 mod panics;
 mod recover;
+mod restore;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,6 +39,12 @@ enum Command {
     /// Rebuild a lost state file from libvirt
     #[command(after_help = recover::AFTER_HELP)]
     Recover(flags::PlaceFlags),
+    /// Back the state up, whether or not the server runs
+    #[command(after_help = backup::AFTER_HELP)]
+    Backup(backup::BackupFlags),
+    /// Put a backup in the state file's place, while the server does not run
+    #[command(after_help = restore::AFTER_HELP)]
+    Restore(restore::RestoreFlags),
     /// Print the version
     Version {
         /// As JSON
@@ -57,6 +66,14 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => with(flags.load(), serve::serve),
         Command::Check(flags) => check::check(flags),
         Command::Recover(flags) => with(flags.load(), |config| recover::recover(&config)),
+        Command::Backup(flags) => {
+            let (place, wanted) = flags.split();
+            with(place.load(), |config| backup::backup(&config, &wanted))
+        }
+        Command::Restore(flags) => {
+            let (place, wanted) = flags.split();
+            with(place.load(), |config| restore::restore(&config, &wanted))
+        }
         Command::Version { json } => {
             if json {
                 println!("{}", serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));

@@ -320,6 +320,18 @@ mod tests {
         serving.abort();
     }
 
+    proptest::proptest! {
+        #![proptest_config(crate::hostile::cases(500, "tests/corpus/console.regressions"))]
+
+        /// A guest's or libvirt's words go into a frame of 125 bytes.
+        #[test]
+        fn any_reason_fits_into_its_frame(text in "\\PC{0,200}", most in 0..130_usize) {
+            let cut = clip_bytes(&text, most);
+            proptest::prop_assert!(cut.len() <= most && text.starts_with(cut));
+            proptest::prop_assert!(cut.len() == text.len() || most - cut.len() < 4, "no more is cut than must be");
+        }
+    }
+
     #[test]
     fn a_reason_fits_into_its_frame_whole_characters_only() {
         assert_eq!(clip_bytes("abc", 123), "abc");

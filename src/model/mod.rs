@@ -2,6 +2,7 @@
 //! `lifecycle`, the one state machine. Pure: no async, no I/O, so that every rule can be tested
 //! as a table and asked by every other room.
 
+pub mod backup;
 pub mod definition;
 pub mod event;
 pub mod id;

@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod autostart;
+pub mod backup;
 pub mod check;
 pub mod conditions;
 pub mod console;

@@ -19,8 +19,7 @@ use super::vm::recovery::{change_medium, ended, forget_created, forget_deleted, 
 /// Finish or undo one interrupted operation.
 ///
 /// # Errors
-/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again at the
-/// next connection.
+/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again soon.
 pub async fn recover(
     core: &Arc<Core>,
     operations: &Arc<OperationService>,

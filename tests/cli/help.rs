@@ -9,7 +9,9 @@ fn help_names_defaults_and_the_environment() {
         ),
         (&["check", "--help"], &["--prove-kvm", "--initrd", "--json", "Exits with 0", "QUANTIXKVM_DATA_DIR"]),
         (&["recover", "--help"], &["QUANTIXKVM_LIBVIRT_URI", "Move a damaged file away", "Exits with 0"]),
-        (&["--help"], &["serve", "check", "recover", "version", "completions"]),
+        (&["backup", "--help"], &["--output", "--list", "--json", "newest 10", "Exits with 0", "QUANTIXKVM_DATA_DIR"]),
+        (&["restore", "--help"], &["--force", "--json", "must not run", "before-restore", "Exits with 0"]),
+        (&["--help"], &["serve", "check", "recover", "backup", "restore", "version", "completions"]),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
