@@ -8,6 +8,7 @@ pub mod host;
 pub mod http;
 pub mod hypervisor;
 pub mod model;
+pub mod notify;
 pub mod rpc;
 pub mod server;
 pub mod service;

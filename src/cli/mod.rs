@@ -2,6 +2,7 @@
 
 mod check;
 mod flags;
+mod man;
 mod panics;
 mod recover;
 mod serve;
@@ -47,6 +48,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the man pages into a directory, for who packages the program
+    #[command(hide = true)]
+    Man {
+        /// The directory, which must be there
+        directory: std::path::PathBuf,
+    },
 }
 
 /// Parse the arguments and do what they say.
@@ -69,6 +76,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "quantixkvm", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Man { directory } => man::write(Arguments::command(), &directory),
     }
 }
 
