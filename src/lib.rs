@@ -11,6 +11,7 @@ mod hostile;
 pub mod http;
 pub mod hypervisor;
 pub mod model;
+pub mod notify;
 pub mod rpc;
 pub mod server;
 pub mod service;

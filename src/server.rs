@@ -20,6 +20,7 @@ use crate::http::metrics::{BackupGauges, Metrics, Snapshot, VmGauges, VmUse};
 use crate::http::{self, Surface};
 use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
+use crate::notify::Supervisor;
 use crate::rpc::{self, RpcState};
 use crate::service::autostart;
 use crate::service::backup;
@@ -201,6 +202,11 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         // Who started it may not listen any more.
         let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
     }
+    let told = Supervisor::of_environment().map(|supervisor| {
+        let store = core.store.clone();
+        let alive = Arc::new(move || store.setting("alive").is_ok());
+        tokio::spawn(supervisor.inform(addresses, alive, core.link.subscribe(), stop.clone()))
+    });
     tokio::spawn(wait_for_signal(stop.clone()));
     tokio::spawn(wait_for_loss(core.store.clone(), stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
@@ -208,7 +214,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     consoles.tasks.close();
     // What a console's client is told goes out first.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), consoles.tasks.wait()).await;
-    for task in background {
+    for task in background.into_iter().chain(told) {
         // Each ends with `stop`; what hangs is left behind.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;
     }

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod client;
 mod flags;
+mod man;
 mod panics;
 mod recover;
 mod restore;
@@ -56,6 +57,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the man pages into a directory, for who packages the program
+    #[command(hide = true)]
+    Man {
+        /// The directory, which must be there
+        directory: std::path::PathBuf,
+    },
 }
 
 /// Parse the arguments and do what they say.
@@ -86,6 +93,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "quantixkvm", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Man { directory } => man::write(Arguments::command(), &directory),
     }
 }
 

@@ -8,6 +8,7 @@ mod house;
 mod lists;
 mod live;
 mod node;
+mod notify;
 mod past;
 mod plan;
 mod retries;

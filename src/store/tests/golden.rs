@@ -127,6 +127,26 @@ fn a_file_of_format_1_is_read_whole() {
     }
 }
 
+/// For those who try the program from outside, which cannot make one.
+#[test]
+fn the_file_of_a_newer_program_stays_refused_and_untouched() {
+    let kept = golden("format-newer.redb");
+    if blessing() {
+        let (_directory, path) = place();
+        let store = Store::open(&path).expect("a fresh file");
+        done(&store, |tx| tx.setting_put("schema_version", &u32::MAX.to_be_bytes()));
+        drop(store);
+        std::fs::copy(&path, &kept).expect("the golden file is written");
+    }
+    let bytes = std::fs::read(&kept).expect("the golden file is there");
+    let (_directory, path) = place();
+    std::fs::write(&path, &bytes).expect("a file");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+    let refused = Store::open(&path).err();
+    assert!(matches!(refused, Some(OpenError::Newer { found: u32::MAX, .. })), "{refused:?}");
+    assert_eq!(std::fs::read(&path).expect("it is there"), bytes);
+}
+
 fn line<R: Record>(name: &str, record: &R) -> String {
     let bytes = encode(record).expect("a record that can be kept");
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
