@@ -163,17 +163,19 @@ boot_box() {
 # This version serves off loopback only where it is told that nobody is
 # authenticated; one that authenticates has no such flag, and this does nothing.
 allow_open_listening() {
-    if ! dpkg-deb --fsys-tarfile "$DEB" | tar xO ./usr/bin/quantixkvm | grep -qa QUANTIXKVM_INSECURE_LISTEN; then return 0; fi
-    local dir=$WORK/root/etc/systemd/system/quantixkvm.service.d
+    # Counted, not only looked for: who stops reading early breaks the pipe.
+    if ! dpkg-deb --fsys-tarfile "$DEB" | tar xO ./usr/bin/quantixkvm | grep -ac QUANTIXKVM_INSECURE_LISTEN >/dev/null; then return 0; fi
+    # For every service, so that nothing by our name is there that the package did not bring.
+    local dir=$WORK/root/etc/systemd/system/service.d
     as_root mkdir -p "$dir"
     printf '[Service]\nEnvironment=QUANTIXKVM_INSECURE_LISTEN=true\n' | as_root tee "$dir/unauthenticated.conf" >/dev/null
     warn "this program authenticates nobody yet: it is told to serve off loopback all the same"
 }
 
 installs_on_a_busy_port() {
-    on_its_network node -e 'require("net").createServer().listen(8080, "0.0.0.0", () => console.log("held"))' >"$WORK/holder.out" &
-    HOLDER=$!
+    on_its_network node -e 'require("net").createServer().listen(8080, "0.0.0.0", () => console.log(process.pid))' >"$WORK/holder.out" &
     wait_until 10 test -s "$WORK/holder.out" || die "the port cannot be held"
+    HOLDER=$(cat "$WORK/holder.out")
     apt_inside install "./packages/${DEB##*/}"
     wait_until 60 is_failed || die "the service is $(property ActiveState)"
     log_has "cannot listen on 0.0.0.0:8080" || die "the log does not name the address"
@@ -181,9 +183,10 @@ installs_on_a_busy_port() {
     apt_said "cannot listen on 0.0.0.0:8080"
     SHOWN=$(inside journalctl -u quantixkvm --no-pager -o cat | grep -F 'cannot listen' | head -n 1)
 }
+port_is_free() { ! as_root kill -0 "$HOLDER" 2>/dev/null; }
 serves_once_the_port_is_free() {
-    kill "$HOLDER"
-    wait "$HOLDER" 2>/dev/null || true
+    as_root kill "$HOLDER"
+    wait_until 10 port_is_free || die "the port is still held"
     inside systemctl reset-failed quantixkvm
     inside systemctl start quantixkvm || die "it does not start"
     SHOWN=$(property StatusText)
