@@ -4,6 +4,8 @@
 //! A [`Transaction`] spans tables: a VM, its operation and its event are one commit. Reads outside
 //! of one see the last commit. Tests and the demo use redb's own in-memory backend: the same code.
 
+mod access;
+mod audit;
 mod codec;
 mod error;
 mod event;
@@ -15,6 +17,7 @@ mod open;
 mod operation;
 mod overlay;
 mod stored;
+mod stored_access;
 mod stored_node;
 mod tables;
 mod verify;
@@ -29,6 +32,7 @@ use tokio::sync::broadcast;
 
 use crate::model::event::SequencedEvent;
 
+pub use audit::{AuditFilter, NumberedEntry};
 pub use error::{OpenError, StoreError};
 pub use event::EventFilter;
 pub use idempotency::Kept;

@@ -36,8 +36,19 @@ pub(super) const EVENTS_BY_RESOURCE: Rows = TableDefinition::new("events_by_reso
 /// Hash of caller, method and key → what was answered.
 pub(super) const IDEMPOTENCY: Rows = TableDefinition::new("idempotency");
 
-/// Every table of rows.
-pub(super) const ROWS: [Rows; 12] = [
+/// User id → user.
+pub(super) const USERS: Rows = TableDefinition::new("users");
+/// Name in lower case → user id. Unique.
+pub(super) const USERS_BY_NAME: Rows = TableDefinition::new("users_by_name");
+/// Token id → API token.
+pub(super) const TOKENS: Rows = TableDefinition::new("tokens");
+/// Session id → session.
+pub(super) const SESSIONS: Rows = TableDefinition::new("sessions");
+/// Sequence (big-endian) → line of the audit log.
+pub(super) const AUDIT: Rows = TableDefinition::new("audit");
+
+/// The tables of format 1.
+const FORMAT_1: [Rows; 12] = [
     VMS,
     VMS_BY_NAME,
     VMS_BY_NODE,
@@ -52,11 +63,21 @@ pub(super) const ROWS: [Rows; 12] = [
     IDEMPOTENCY,
 ];
 
+/// What format 2 added: who gets in.
+const FORMAT_2: [Rows; 5] = [USERS, USERS_BY_NAME, TOKENS, SESSIONS, AUDIT];
+
+/// Every table of rows.
+pub(super) fn rows() -> impl Iterator<Item = Rows> {
+    FORMAT_1.into_iter().chain(FORMAT_2)
+}
+
 /// A table that is missing is an error to a reader: all are made at once.
-pub(super) fn create_all(tx: &WriteTransaction) -> Result<(), StoreError> {
+pub(super) fn create_format_1(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(META)?;
-    for table in ROWS {
-        tx.open_table(table)?;
-    }
-    Ok(())
+    FORMAT_1.into_iter().try_for_each(|table| Ok(drop(tx.open_table(table)?)))
+}
+
+/// From format 1 to format 2. Rows of VMs are read in both shapes and written in the newer.
+pub(super) fn create_format_2(tx: &WriteTransaction) -> Result<(), StoreError> {
+    FORMAT_2.into_iter().try_for_each(|table| Ok(drop(tx.open_table(table)?)))
 }
