@@ -187,6 +187,49 @@ build_page() {
     touch "$1/web/node_modules/.page-built"
 }
 
+# install_build_packages NAME...: what building needs, and these.
+install_build_packages() {
+    step "Packages from Debian" \
+        "check the network and /etc/apt/sources.list; where you cannot be root, ask for the packages named above to be installed."
+    if have cc; then say "a C compiler is there"; else need_packages gcc libc6-dev; fi
+    need_packages pkg-config libvirt-dev "$@"
+}
+
+# build_web_ui ROOT: the page, where it is not built yet. Before the program,
+# which takes it in.
+build_web_ui() {
+    step "The page" "Node.js 20.19 or newer with npm is needed, and access to the npm registry; the first error above tells."
+    if page_is_built "$1"; then
+        say "it is built, and nothing that it is made from has changed since"
+    else
+        build_page "$1"
+    fi
+}
+
+# build_program ROOT: the program by QKVM_PROFILE, with the page inside. Sets BUILT.
+build_program() {
+    local profile=${QKVM_PROFILE:-release}
+    local -a flags=(--locked --bin quantixkvm)
+    case $profile in
+    release)
+        step "The program (a first build takes some minutes)" "the compiler's first error above tells; Rust 1.95 or newer is needed: rustup update."
+        flags+=(--release)
+        ;;
+    debug)
+        step "The program, unoptimised" "the compiler's first error above tells; Rust 1.95 or newer is needed: rustup update."
+        # It would read the page from the source tree, which is often closed to
+        # the user that it runs as.
+        flags+=(--features embedded-page)
+        ;;
+    *) fail "QKVM_PROFILE is \"$profile\"; it can be release or debug." "unset it, or set one of the two." ;;
+    esac
+    need_rust
+    (cd "$1" && cargo build "${flags[@]}")
+    # shellcheck disable=SC2034 # used by those who source this
+    BUILT=${CARGO_TARGET_DIR:-$1/target}/$profile/quantixkvm
+    say "built $BUILT"
+}
+
 # have_systemd: is PID 1 systemd?
 have_systemd() { [ -d /run/systemd/system ]; }
 
@@ -199,4 +242,16 @@ wait_until() {
         if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
         sleep 0.05
     done
+}
+
+# Prints field 22 of /proc/PID/stat, the start time, which together with the
+# pid names a process even after the pid was used again.
+start_time() {
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    # The second field is the command's name in brackets and may hold blanks.
+    stat=${stat##*) }
+    # shellcheck disable=SC2086
+    set -- $stat
+    printf '%s' "${20}"
 }

@@ -78,18 +78,6 @@ box_uri() {
 
 # --------------------------------------------------------------- processes --
 
-# Prints field 22 of /proc/PID/stat, the start time, which together with the
-# pid names a process even after the pid was used again.
-start_time() {
-    local stat
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-    # The second field is the command's name in brackets and may hold blanks.
-    stat=${stat##*) }
-    # shellcheck disable=SC2086
-    set -- $stat
-    printf '%s' "${20}"
-}
-
 # Prints the pid of the box's init if it is alive.
 init_pid() {
     local pid started

@@ -41,41 +41,7 @@ here its settings in $BOX_DIR.
 H
 }
 
-# ------------------------------------------------------------------- build --
-
-install_packages() {
-    step "Packages from Debian" \
-        "check the network and /etc/apt/sources.list; where you cannot be root, ask for the packages named above to be installed."
-    if have cc; then say "a C compiler is there"; else need_packages gcc libc6-dev; fi
-    need_packages pkg-config libvirt-dev "$@"
-}
-
-# Before the program, which takes it in.
-build_web_ui() {
-    step "The page" "Node.js 20.19 or newer with npm is needed, and access to the npm registry; the first error above tells."
-    if page_is_built "$ROOT"; then
-        say "it is built, and nothing that it is made from has changed since"
-    else
-        build_page "$ROOT"
-    fi
-}
-
-build_program() {
-    local profile=${QKVM_PROFILE:-release}
-    case $profile in
-    release) step "The program (a first build takes some minutes)" "the compiler's first error above tells; Rust 1.95 or newer is needed: rustup update." ;;
-    debug) step "The program, unoptimised" "the compiler's first error above tells; Rust 1.95 or newer is needed: rustup update." ;;
-    *) fail "QKVM_PROFILE is \"$profile\"; it can be release or debug." "unset it, or set one of the two." ;;
-    esac
-    need_rust
-    # An unoptimised program would read the page from the source tree, which is
-    # often closed to the user that it runs as.
-    local -a flags=(--locked --bin quantixkvm --features embedded-page)
-    if [ "$profile" = release ]; then flags+=(--release); fi
-    (cd "$ROOT" && cargo build "${flags[@]}")
-    BUILT=${CARGO_TARGET_DIR:-$ROOT/target}/$profile/quantixkvm
-    say "built $BUILT"
-}
+# ----------------------------------------------------------------- program --
 
 # Puts the program where its user can read it: a source tree often lies in a
 # home that is closed to others.
@@ -200,9 +166,9 @@ serve_as_service_user() {
 }
 
 run_demo() {
-    install_packages
-    build_web_ui
-    build_program
+    install_build_packages
+    build_web_ui "$ROOT"
+    build_program "$ROOT"
     if [ "$(id -u)" -eq 0 ]; then
         make_user
         install_program
@@ -216,9 +182,9 @@ run_demo() {
 }
 
 run_host() {
-    install_packages "${HOST_PACKAGES[@]}"
-    build_web_ui
-    build_program
+    install_build_packages "${HOST_PACKAGES[@]}"
+    build_web_ui "$ROOT"
+    build_program "$ROOT"
     make_user
     give_user_libvirt
     install_program

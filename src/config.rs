@@ -333,4 +333,35 @@ mod tests {
             }
         }
     }
+
+    /// Every seed, and everything like one: a configuration, or an error that says where.
+    fn read(text: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(text);
+        let path = Path::new("/etc/quantixkvm/config.toml");
+        match Config::load(Some((path, &text)), std::iter::empty(), Layer::default()) {
+            Ok(config) => {
+                assert!(!config.listen.is_empty() && config.data_dir.is_absolute());
+                true
+            }
+            Err(error) => {
+                assert!(!error.problem.is_empty() && !error.place.is_empty(), "{error}");
+                false
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(crate::hostile::cases(500, "tests/corpus/config.regressions"))]
+
+        #[test]
+        fn no_text_upsets_the_configuration(text in crate::hostile::like(crate::hostile::seeds("tests/corpus/config"))) {
+            read(&text);
+        }
+    }
+
+    #[test]
+    fn every_seed_is_a_configuration_or_refused() {
+        let read: Vec<bool> = crate::hostile::seeds("tests/corpus/config").iter().map(|seed| read(seed)).collect();
+        assert_eq!(read, [true, false, false, true, false]);
+    }
 }

@@ -5,9 +5,13 @@
 pub mod cli;
 pub mod config;
 pub mod host;
+#[cfg(test)]
+#[path = "../tests/support/hostile.rs"]
+mod hostile;
 pub mod http;
 pub mod hypervisor;
 pub mod model;
+pub mod notify;
 pub mod rpc;
 pub mod server;
 pub mod service;

@@ -16,12 +16,14 @@ use crate::config::{Accelerator, Config};
 use crate::host::HostRoot;
 use crate::http::gate::Gate;
 use crate::http::live::Live;
-use crate::http::metrics::{Metrics, Snapshot, VmGauges, VmUse};
+use crate::http::metrics::{BackupGauges, Metrics, Snapshot, VmGauges, VmUse};
 use crate::http::{self, Surface};
 use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
+use crate::notify::Supervisor;
 use crate::rpc::{self, RpcState};
 use crate::service::autostart;
+use crate::service::backup;
 use crate::service::console::ConsoleService;
 use crate::service::core::{Core, LinkState};
 use crate::service::demo::{self, Demo, DemoMachine};
@@ -33,7 +35,7 @@ use crate::service::operations::OperationService;
 use crate::service::reconcile::Reconciler;
 use crate::service::statistics;
 use crate::service::vm::{Readiness, VmService};
-use crate::store::{MetricStore, OpenError, Store};
+use crate::store::{BackupStatus, MetricStore, OpenError, Store};
 
 /// The state file's name in the data directory.
 pub const STATE_FILE: &str = "state.redb";
@@ -183,6 +185,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(statistics::measure(Arc::clone(&core), stop.clone())),
         tokio::spawn(Arc::clone(&nodes).run(stop.clone())),
         tokio::spawn(history.run(stop.clone())),
+        tokio::spawn(backup::run(core.store.clone(), stop.clone())),
         tokio::spawn(autostart::run(
             Arc::clone(&core),
             Arc::clone(&vms),
@@ -199,19 +202,26 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         // Who started it may not listen any more.
         let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
     }
+    let told = Supervisor::of_environment().map(|supervisor| {
+        let store = core.store.clone();
+        let alive = Arc::new(move || store.setting("alive").is_ok());
+        tokio::spawn(supervisor.inform(addresses, alive, core.link.subscribe(), stop.clone()))
+    });
     tokio::spawn(wait_for_signal(stop.clone()));
+    tokio::spawn(wait_for_loss(core.store.clone(), stop.clone()));
     let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
     stop.cancel();
     consoles.tasks.close();
     // What a console's client is told goes out first.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), consoles.tasks.wait()).await;
-    for task in background {
+    for task in background.into_iter().chain(told) {
         // Each ends with `stop`; what hangs is left behind.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;
     }
     libvirt.close();
     drop(demo);
     tracing::info!("stopped; guests run on");
+    core.store.healthy().map_err(other)?;
     served.map_err(other)
 }
 
@@ -329,6 +339,17 @@ async fn wait_for_signal(stop: CancellationToken) {
     stop.cancel();
 }
 
+/// A file that cannot be opened anew is for a new process to try; guests run on.
+async fn wait_for_loss(store: Store, stop: CancellationToken) {
+    tokio::select! {
+        why = store.lost() => {
+            tracing::error!(why, "ending, so that the service is started again");
+            stop.cancel();
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
 /// What pages are told on their live connections.
 fn talk(state: RpcState) -> http::live::Talk {
     Arc::new(move |request_id, requests| rpc::live::talk(state.clone(), request_id, requests).boxed())
@@ -405,5 +426,16 @@ fn snapshot(core: &Core, nodes: &NodeService, operations: &OperationService) -> 
         libvirt_connected: *core.link.borrow() == LinkState::Up,
         operations: running.into_iter().collect(),
         store_bytes: core.store.size_bytes() as f64,
+        backup: backup_gauges(core.store.backup_status()),
+    }
+}
+
+fn backup_gauges(status: BackupStatus) -> Option<BackupGauges> {
+    match status {
+        BackupStatus::NotKept => None,
+        BackupStatus::Kept { newest, failure } => Some(BackupGauges {
+            made_at_seconds: newest.map(|at| at.0.div_euclid(1_000_000)),
+            failing: failure.is_some(),
+        }),
     }
 }

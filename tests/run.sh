@@ -78,7 +78,7 @@ install_packages() {
     if wants lint; then packages+=(shellcheck); fi
     if wants clients packaging bench qemu faults; then packages+=(curl ca-certificates); fi
     if wants testbed qemu faults packaging bench ui; then packages+=("${HOST_PACKAGES[@]}"); fi
-    if wants ui; then packages+=(chromium); fi
+    if wants ui bench; then packages+=(chromium); fi
     if wants driver; then packages+=(qemu-utils); fi
     step "Packages from Debian" "check the network and /etc/apt/sources.list, and that you are root or may use sudo."
     need_packages "${packages[@]}"
@@ -280,6 +280,7 @@ tier_testbed() { bash "$HERE/testbed/check-testbed.sh"; }
 tier_packaging() { bash "$HERE/testbed/check-packaging.sh"; }
 tier_bench() {
     page_is_built "$ROOT" || build_page "$ROOT"
+    install_npm "$HERE/ui"
     bash "$HERE/bench/run.sh"
 }
 

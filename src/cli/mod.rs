@@ -1,9 +1,13 @@
 //! The command line: one file a subcommand, no logic of its own.
 
+mod backup;
 mod check;
+mod client;
 mod flags;
+mod man;
 mod panics;
 mod recover;
+mod restore;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,6 +40,12 @@ enum Command {
     /// Rebuild a lost state file from libvirt
     #[command(after_help = recover::AFTER_HELP)]
     Recover(flags::PlaceFlags),
+    /// Back the state up, whether or not the server runs
+    #[command(after_help = backup::AFTER_HELP)]
+    Backup(backup::BackupFlags),
+    /// Put a backup in the state file's place, while the server does not run
+    #[command(after_help = restore::AFTER_HELP)]
+    Restore(restore::RestoreFlags),
     /// Print the version
     Version {
         /// As JSON
@@ -47,6 +57,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the man pages into a directory, for who packages the program
+    #[command(hide = true)]
+    Man {
+        /// The directory, which must be there
+        directory: std::path::PathBuf,
+    },
 }
 
 /// Parse the arguments and do what they say.
@@ -57,6 +73,14 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => with(flags.load(), serve::serve),
         Command::Check(flags) => check::check(flags),
         Command::Recover(flags) => with(flags.load(), |config| recover::recover(&config)),
+        Command::Backup(flags) => {
+            let (place, wanted) = flags.split();
+            with(place.load(), |config| backup::backup(&config, &wanted))
+        }
+        Command::Restore(flags) => {
+            let (place, wanted) = flags.split();
+            with(place.load(), |config| restore::restore(&config, &wanted))
+        }
         Command::Version { json } => {
             if json {
                 println!("{}", serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
@@ -69,6 +93,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "quantixkvm", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Man { directory } => man::write(Arguments::command(), &directory),
     }
 }
 

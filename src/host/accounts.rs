@@ -1,4 +1,4 @@
-//! Users and groups of this host, from its files: who would run the service, and who runs QEMU.
+//! Users and groups of this host, from its files: who would run the service, and what a number is called.
 
 use super::{HostRoot, read};
 
@@ -86,22 +86,6 @@ impl Accounts {
     pub fn is_in_named(&self, user: &str, group: &str) -> Option<bool> {
         self.groups.iter().find(|known| known.name == group).map(|known| self.is_in(user, known.gid))
     }
-
-    /// Whom the system's libvirt runs QEMU as: what its configuration says, else the packagers' user.
-    #[must_use]
-    pub fn qemu_user(&self, root: &HostRoot) -> String {
-        let configured = read(root.etc.join("libvirt/qemu.conf"))
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='))
-            .map(|value| value.trim().trim_matches('"').trim_start_matches('+').to_owned())
-            .next_back();
-        let packaged = || ["libvirt-qemu", "qemu"].into_iter().find(|name| self.uid(name).is_some()).map(str::to_owned);
-        match configured.or_else(packaged) {
-            Some(number) if number.parse::<u32>().is_ok() => self.user_name(number.parse().unwrap_or_default()),
-            Some(name) => name,
-            None => "root".to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -126,14 +110,5 @@ mod tests {
         assert_eq!(accounts.is_in_named("ann", "libvirt"), Some(true));
         assert_eq!(accounts.is_in_named("root", "libvirt"), Some(false));
         assert_eq!(accounts.is_in_named("ann", "wheel"), None);
-        assert_eq!(accounts.qemu_user(&root), "libvirt-qemu");
-        std::fs::create_dir(dir.path().join("libvirt")).expect("a directory");
-        let configured = |text: &str| {
-            std::fs::write(dir.path().join("libvirt/qemu.conf"), text).expect("a file");
-            accounts.qemu_user(&root)
-        };
-        assert_eq!(configured("#user = \"root\"\n"), "libvirt-qemu");
-        assert_eq!(configured("user = \"+7\"\n"), "ann");
-        assert_eq!(configured("user=\"root\"\ngroup = \"root\"\n"), "root");
     }
 }

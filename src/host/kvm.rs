@@ -4,13 +4,14 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::accounts::Accounts;
+use super::paths::Opener;
 
-/// How `/dev/kvm` stands for one user.
+/// How `/dev/kvm` stands for whoever runs QEMU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvmDevice {
     Absent,
     Reachable,
-    /// The user may not read and write it; its mode, owner and group.
+    /// They may not read and write it; its mode, owner and group.
     Denied {
         mode: u32,
         owner: String,
@@ -18,52 +19,34 @@ pub enum KvmDevice {
     },
 }
 
-/// Look at the device, for this user.
+/// Look at the device, for whoever opens it.
 #[must_use]
-pub fn kvm_device(device: &Path, user: &str, accounts: &Accounts) -> KvmDevice {
+pub fn kvm_device(device: &Path, opener: &Opener, accounts: &Accounts) -> KvmDevice {
     let Ok(meta) = std::fs::metadata(device) else {
         return KvmDevice::Absent;
     };
     if !meta.file_type().is_char_device() {
         return KvmDevice::Absent;
     }
-    let mode = meta.mode() & 0o7777;
-    if may_use(mode, accounts.uid(user), meta.uid(), accounts.is_in(user, meta.gid())) {
+    if opener.may_use(device, &meta) {
         KvmDevice::Reachable
     } else {
+        let mode = meta.mode() & 0o7777;
         KvmDevice::Denied { mode, owner: accounts.user_name(meta.uid()), group: accounts.group_name(meta.gid()) }
-    }
-}
-
-/// The kernel's rule: the owner's bits for the owner, else the group's, else the others'.
-fn may_use(mode: u32, user: Option<u32>, owner: u32, is_in_group: bool) -> bool {
-    let both = |shift: u32| (mode >> shift) & 0o6 == 0o6;
-    match user {
-        Some(0) => true,
-        Some(uid) if uid == owner => both(6),
-        Some(_) | None if is_in_group => both(3),
-        Some(_) | None => both(0),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::paths::Handing;
 
     #[test]
-    fn access_follows_the_kernels_rule() {
-        for (mode, user, owner, group, wanted) in [
-            (0o600, Some(0), 0, false, true),
-            (0o600, Some(64055), 0, false, false),
-            (0o600, Some(64055), 0, true, false),
-            (0o660, Some(64055), 0, true, true),
-            (0o660, Some(64055), 0, false, false),
-            (0o666, Some(64055), 0, false, true),
-            (0o606, Some(64055), 0, true, false),
-            (0o060, Some(7), 7, true, false),
-            (0o660, None, 0, false, false),
-        ] {
-            assert_eq!(may_use(mode, user, owner, group), wanted, "{mode:o} {user:?} {owner} {group}");
-        }
+    fn a_device_is_what_is_looked_for() {
+        let who = Opener { name: "nobody".to_owned(), uid: 4_000_000, gids: Vec::new(), handing: Handing::AsItIs };
+        let seen = |device: &str| kvm_device(Path::new(device), &who, &Accounts::default());
+        assert_eq!(seen("/dev/null"), KvmDevice::Reachable);
+        assert_eq!(seen("/etc/passwd"), KvmDevice::Absent);
+        assert_eq!(seen("/dev/no-such-device"), KvmDevice::Absent);
     }
 }

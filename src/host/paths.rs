@@ -154,6 +154,12 @@ impl Opener {
         self.all_open(directory, &closed)
     }
 
+    /// Whether it may read and write what is at `path`, by its permissions alone.
+    #[must_use]
+    pub fn may_use(&self, path: &Path, meta: &Metadata) -> bool {
+        self.may(path, meta, READ | WRITE)
+    }
+
     /// The directories on the way to `path`, by the names in it and by where its links lead.
     fn way(&self, path: &Path) -> Result<Way, Trouble> {
         let mut way = Way { closed: Vec::new(), hidden: None };

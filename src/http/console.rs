@@ -292,6 +292,46 @@ async fn show(consoles: &ConsoleService, client: &mut Client, vm: VmId) -> Resul
 mod tests {
     use super::*;
 
+    /// In real time until it is connected, then in time that passes when nothing happens.
+    #[tokio::test]
+    async fn a_client_that_answers_no_ping_is_let_go() {
+        let (told, heard) = tokio::sync::oneshot::channel();
+        let told = Arc::new(std::sync::Mutex::new(Some(told)));
+        let open = move |upgrade: WebSocketUpgrade| async move {
+            upgrade.on_upgrade(move |socket| async move {
+                let begun = Instant::now();
+                let mut client = Client { socket, heard: begun };
+                let ended = talk(&mut client, Viewer::of_silence()).await;
+                if let Some(told) = told.lock().expect("a lock").take() {
+                    told.send((ended.is_err(), begun.elapsed())).expect("it is waited for");
+                }
+            })
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let serving = tokio::spawn(async move { axum::serve(listener, Router::new().route("/", get(open))).await });
+        // It is open, and whoever opened it never looks at it again.
+        let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{at}/")).await.expect("it connects");
+        tokio::time::pause();
+        let (is_gone, after) = heard.await.expect("it ends");
+        assert!(is_gone, "something was said instead");
+        assert!(after > GONE_AFTER && after <= GONE_AFTER + PING_EVERY, "{after:?}");
+        drop(socket);
+        serving.abort();
+    }
+
+    proptest::proptest! {
+        #![proptest_config(crate::hostile::cases(500, "tests/corpus/console.regressions"))]
+
+        /// A guest's or libvirt's words go into a frame of 125 bytes.
+        #[test]
+        fn any_reason_fits_into_its_frame(text in "\\PC{0,200}", most in 0..130_usize) {
+            let cut = clip_bytes(&text, most);
+            proptest::prop_assert!(cut.len() <= most && text.starts_with(cut));
+            proptest::prop_assert!(cut.len() == text.len() || most - cut.len() < 4, "no more is cut than must be");
+        }
+    }
+
     #[test]
     fn a_reason_fits_into_its_frame_whole_characters_only() {
         assert_eq!(clip_bytes("abc", 123), "abc");

@@ -231,6 +231,49 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #![proptest_config(crate::hostile::cases(2000, "tests/corpus/gate.regressions"))]
+
+        /// Whatever the headers are, who passes has one Host, and it is one of ours by a second
+        /// reckoning.
+        #[test]
+        fn who_passes_named_this_host(
+            host in crate::hostile::like(HOSTS.map(|host| host.as_bytes().to_vec()).to_vec()),
+            origin in crate::hostile::like(HOSTS.map(|host| format!("http://{host}").into_bytes()).to_vec()),
+            with_origin: bool,
+        ) {
+            let mut map = HeaderMap::new();
+            let Ok(value) = axum::http::HeaderValue::from_bytes(&host) else { return Ok(()) };
+            map.insert(header::HOST, value);
+            if with_origin && let Ok(value) = axum::http::HeaderValue::from_bytes(&origin) {
+                map.insert(header::ORIGIN, value);
+            }
+            if gate().check(&Uri::from_static("/x"), &map).is_ok() {
+                let host = String::from_utf8(host.0).expect("ours are text").to_ascii_lowercase();
+                let name = host.strip_suffix(":8080").unwrap_or(&host);
+                proptest::prop_assert!(NAMES.contains(&name), "{} passed", host);
+                if let Some(origin) = map.get(header::ORIGIN) {
+                    let origin = origin.to_str().expect("ours are text").to_ascii_lowercase();
+                    proptest::prop_assert_eq!(origin, format!("http://{host}"));
+                }
+            }
+        }
+    }
+
+    const NAMES: [&str; 7] = ["localhost", "127.0.0.1", "[::1]", "hv-01", "hv-01.local", "192.0.2.5", "[2001:db8::5]"];
+    const HOSTS: [&str; 10] = [
+        "localhost:8080",
+        "127.0.0.1",
+        "[::1]:8080",
+        "HV-01",
+        "hv-01.local:8080",
+        "192.0.2.5:8080",
+        "[2001:db8::5]",
+        "evil.example:8080",
+        "localhost:08080",
+        "localhost@evil.example",
+    ];
+
     #[test]
     fn other_origins_are_turned_away() {
         for origin in [

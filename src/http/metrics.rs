@@ -39,6 +39,17 @@ pub struct Snapshot {
     /// Verb and how many of it run.
     pub operations: Vec<(&'static str, f64)>,
     pub store_bytes: f64,
+    /// `None`: the state lives in memory.
+    pub backup: Option<BackupGauges>,
+}
+
+/// How backups of the state are doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BackupGauges {
+    /// When the newest was made, in seconds since 1970; `None`: there is none.
+    pub made_at_seconds: Option<i64>,
+    /// Whether the last attempt failed.
+    pub failing: bool,
 }
 
 /// The counters.
@@ -100,6 +111,17 @@ impl Metrics {
             .with_label_values(&[] as &[&str])
             .set(flag(now.libvirt_connected));
         gauge("store_bytes", "Size of the state file.", &[]).with_label_values(&[] as &[&str]).set(now.store_bytes);
+        if let Some(backup) = &now.backup {
+            if let Some(at) = backup.made_at_seconds {
+                #[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+                gauge("backup_timestamp_seconds", "When the state was last backed up.", &[])
+                    .with_label_values(&[] as &[&str])
+                    .set(at as f64);
+            }
+            gauge("backup_failing", "1 while the last attempt to back the state up failed.", &[])
+                .with_label_values(&[] as &[&str])
+                .set(flag(backup.failing));
+        }
         let operations = gauge("operations_running", "Operations in flight, by verb.", &["verb"]);
         for (verb, count) in &now.operations {
             operations.with_label_values(&[verb]).set(*count);
@@ -166,6 +188,7 @@ mod tests {
             libvirt_connected: true,
             operations: vec![("start", 2.0)],
             store_bytes: 4096.0,
+            backup: Some(BackupGauges { made_at_seconds: Some(1_782_864_000), failing: true }),
         });
         for part in [
             "quantixkvm_rpcs_total{code=\"ok\",method=\"VMService/ListVMs\"} 1",
@@ -174,6 +197,8 @@ mod tests {
             "quantixkvm_node_cpu_usage_ratio 0.5",
             "quantixkvm_operations_running{verb=\"start\"} 2",
             "# HELP quantixkvm_store_bytes",
+            "quantixkvm_backup_timestamp_seconds 1782864000",
+            "quantixkvm_backup_failing 1",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

@@ -271,6 +271,15 @@ pub enum Tray {
     Force,
 }
 
+/// Which of a VM's two texts a medium is changed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaSide {
+    /// The guest that runs, which alone may refuse.
+    Running(Tray),
+    /// What it is started with.
+    Defined,
+}
+
 /// The hypervisor. Every method blocks; every error is a [`HypervisorError`].
 pub trait Hypervisor: Send + Sync + 'static {
     /// Begin connecting, reconnecting with backoff for ever, and send what happens to `sink`.
@@ -408,12 +417,13 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Press these keys together, by Linux's codes, and let go of them. Asking.
     fn send_keys(&self, id: VmId, codes: &[u16], hold: Duration) -> Result<()>;
 
-    /// Put the file into the drive of this id, or take out what is in it, in the definition and, where
-    /// the VM is on, in the guest. Asking.
+    /// Put the file into the drive of this id, or take out what is in it, on one side; whether there is
+    /// such a drive there. A VM that is off has no running side, a transient one no defined. What holds
+    /// the file already is left alone. Asking.
     ///
     /// # Errors
-    /// `NotFound` where there is no such drive; `TrayHeld`.
-    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()>;
+    /// `TrayHeld`.
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, side: MediaSide) -> Result<bool>;
 
     // -- statistics -----------------------------------------------------------------------------
 

@@ -109,6 +109,8 @@ pub struct Belongings {
     /// Its firmware's variables: the path, or nothing where libvirt has chosen none yet.
     pub nvram: Option<String>,
     pub has_saved_memory: bool,
+    /// Where libvirt keeps the saved memory; `None`: that is not known of this libvirt.
+    pub saved_memory_path: Option<String>,
     /// Names, oldest first.
     pub snapshots: Vec<String>,
     pub tpm: TpmState,

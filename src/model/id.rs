@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -91,11 +92,36 @@ typed_id!(
 );
 
 impl OperationId {
-    /// A fresh time-ordered id.
+    /// A fresh id, after every other that this process gave out or was shown.
     #[must_use]
     pub fn now() -> Self {
-        Self(Uuid::now_v7())
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = following(*last, Uuid::now_v7());
+        Self(*last)
     }
+
+    /// Give out later ones than this, which an earlier process made: the clock may have gone back
+    /// between the two.
+    pub fn begin_after(newest: Self) {
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = newest.0.max(*last);
+    }
+}
+
+/// The last operation's id. Order is by these ids, and the wall clock in them may jump.
+static LAST: Mutex<Uuid> = Mutex::new(Uuid::nil());
+
+/// `fresh`, moved to the millisecond after `last` where the clock is behind it.
+fn following(last: Uuid, fresh: Uuid) -> Uuid {
+    /// Bits below the 48 of the milliseconds.
+    const BELOW: u32 = 80;
+    if fresh > last {
+        return fresh;
+    }
+    let millisecond = (last.as_u128() >> BELOW) + 1;
+    let moved = (millisecond << BELOW) | (fresh.as_u128() & ((1 << BELOW) - 1));
+    // Beyond the last millisecond of all there is no order left to keep.
+    if millisecond >> (u128::BITS - BELOW) == 0 { Uuid::from_u128(moved) } else { fresh }
 }
 
 impl ProjectId {
@@ -132,6 +158,24 @@ mod tests {
         for bad in ["", "11111111111111111111111111111111", "{11111111-1111-1111-1111-111111111111}", "x"] {
             assert!(bad.parse::<VmId>().is_err(), "{bad} was taken for a UUID");
         }
+    }
+
+    /// R14.
+    #[test]
+    fn operations_are_in_order_when_the_clock_goes_back() {
+        let ids: Vec<OperationId> = (0..1000).map(|_| OperationId::now()).collect();
+        assert!(ids.is_sorted_by(|left, right| left < right));
+        // A process of next year was here, and then the clock was put right.
+        let ahead = Uuid::from_u128(Uuid::now_v7().as_u128() + ((365 * 86_400_000) << 80));
+        let mut last = ahead;
+        for _ in 0..1000 {
+            let next = following(last, Uuid::now_v7());
+            assert!(next > last && next.get_version_num() == 7 && next.get_variant() == uuid::Variant::RFC4122);
+            last = next;
+        }
+        let end = Uuid::from_u128(u128::MAX);
+        let fresh = Uuid::now_v7();
+        assert_eq!(following(end, fresh), fresh, "there is nothing after it");
     }
 
     #[test]

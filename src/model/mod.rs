@@ -3,6 +3,7 @@
 //! as a table and asked by every other room.
 
 pub mod access;
+pub mod backup;
 pub mod definition;
 pub mod event;
 pub mod id;

@@ -279,6 +279,7 @@ pub enum ConditionKind {
     DiskPressure,
     StoragePoolReady,
     NetworkReady,
+    BackupFresh,
 }
 
 impl ConditionKind {
@@ -292,6 +293,7 @@ impl ConditionKind {
             Self::DiskPressure => "DiskPressure",
             Self::StoragePoolReady => "StoragePoolReady",
             Self::NetworkReady => "NetworkReady",
+            Self::BackupFresh => "BackupFresh",
         }
     }
 }

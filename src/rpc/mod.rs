@@ -14,6 +14,8 @@ mod console;
 mod enums;
 mod error;
 mod event;
+#[cfg(test)]
+mod hostile;
 pub mod live;
 mod metric;
 mod node;
@@ -25,6 +27,7 @@ mod read;
 mod rows;
 mod spec_in;
 mod spec_out;
+mod state;
 mod unoffered;
 mod vm;
 mod vm_in;
@@ -42,6 +45,7 @@ use quantixkvm_proto::Quantixkvm::compute::v1::{
     NODE_SERVICE_SERVICE_NAME, NodeServiceExt as _, VM_SERVICE_SERVICE_NAME, VmServiceExt as _,
 };
 use quantixkvm_proto::Quantixkvm::operation::v1::{OPERATION_SERVICE_SERVICE_NAME, OperationServiceExt as _};
+use quantixkvm_proto::Quantixkvm::state::v1::{STATE_SERVICE_SERVICE_NAME, StateServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::service::console::ConsoleService;
@@ -78,11 +82,13 @@ pub fn routes(state: RpcState) -> Result<Router, String> {
         OPERATION_SERVICE_SERVICE_NAME,
         METRIC_SERVICE_SERVICE_NAME,
         EVENT_SERVICE_SERVICE_NAME,
+        STATE_SERVICE_SERVICE_NAME,
     ];
     let router = Arc::new(vm::Vms(state.clone())).register(Router::new());
     let router = Arc::new(node::Nodes(state.clone())).register(router);
     let router = Arc::new(metric::MetricHistory(state.clone())).register(router);
     let router = Arc::new(event::Events(state.clone())).register(router);
+    let router = Arc::new(state::State(state.clone())).register(router);
     let router = Arc::new(operation::Operations(state)).register(router);
     let (router, _): (Router, Arc<StaticChecker>) = connectrpc_health::install_static(router, services);
     let reflector = Reflector::from_descriptor_set_bytes(quantixkvm_proto::FILE_DESCRIPTOR_SET)

@@ -55,7 +55,8 @@ fn item(item: &DeletionItem) -> wire::DeletionItem {
         kind: item.kind.word().to_owned(),
         name: item.name.clone(),
         reason: item.reason.clone(),
-        size_bytes: item.size_bytes,
+        size_bytes: item.size_bytes.unwrap_or(0),
+        size_unknown: item.size_bytes.is_none(),
         ..Default::default()
     }
 }

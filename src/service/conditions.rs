@@ -14,6 +14,8 @@ const MEMORY_PRESSURE_PERCENT: u64 = 5;
 const MEMORY_PRESSURE_BYTES: u64 = 512 << 20;
 /// Above this share used, in percent, a file system is under pressure.
 const DISK_PRESSURE_PERCENT: u128 = 95;
+/// One is made an hour: beyond this age of the newest, in seconds, something stands in the way.
+const BACKUP_OLD_SECONDS: u64 = 2 * 3600;
 /// Name of libvirt's hypervisor type when its test driver serves the demo.
 const TEST_DRIVER: &str = "TEST";
 
@@ -54,6 +56,20 @@ pub struct Evidence {
     pub networks: Option<Vec<NetworkInfo>>,
     /// Bridges of the host.
     pub bridges: Vec<String>,
+    pub backup: BackupEvidence,
+}
+
+/// What is known of the state's backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupEvidence {
+    /// The state lives in memory, as the demo's does.
+    NotKept,
+    Kept {
+        /// `None`: there is none.
+        age_seconds: Option<u64>,
+        /// Why the last attempt failed.
+        failure: Option<String>,
+    },
 }
 
 /// A condition without its time.
@@ -79,6 +95,7 @@ pub fn judge(seen: &Evidence) -> Vec<Verdict> {
         disk_pressure(&seen.filesystems),
         storage_pool(seen),
         network(seen),
+        backup(&seen.backup),
     ]
 }
 
@@ -303,6 +320,36 @@ fn network(seen: &Evidence) -> Verdict {
     }
 }
 
+fn backup(seen: &BackupEvidence) -> Verdict {
+    let kind = ConditionKind::BackupFresh;
+    match seen {
+        BackupEvidence::NotKept => verdict(
+            kind,
+            ConditionStatus::Unknown,
+            "NothingKept",
+            "the state lives in memory and is gone with the process; nothing is backed up",
+        ),
+        BackupEvidence::Kept { failure: Some(why), .. } => verdict(
+            kind,
+            ConditionStatus::False,
+            "BackupFailed",
+            format!("the state could not be backed up ({why}); mend that, then try it: quantixkvm backup"),
+        ),
+        BackupEvidence::Kept { age_seconds: None, failure: None } => {
+            verdict(kind, ConditionStatus::Unknown, "NoneYet", "the first backup of the state is about to be made")
+        }
+        BackupEvidence::Kept { age_seconds: Some(age), failure: None } if *age > BACKUP_OLD_SECONDS => verdict(
+            kind,
+            ConditionStatus::False,
+            "BackupOld",
+            "the newest backup of the state is more than two hours old; make one and see what stands in the way: quantixkvm backup",
+        ),
+        BackupEvidence::Kept { age_seconds: Some(_), failure: None } => {
+            verdict(kind, ConditionStatus::True, "Fresh", "the state was backed up within the last two hours")
+        }
+    }
+}
+
 /// Whether a condition is as one would wish.
 fn is_bad(kind: ConditionKind, status: ConditionStatus) -> bool {
     match (kind, status) {
@@ -312,7 +359,8 @@ fn is_bad(kind: ConditionKind, status: ConditionStatus) -> bool {
             ConditionKind::Ready
             | ConditionKind::KvmAvailable
             | ConditionKind::StoragePoolReady
-            | ConditionKind::NetworkReady,
+            | ConditionKind::NetworkReady
+            | ConditionKind::BackupFresh,
             status,
         ) => status == ConditionStatus::False,
     }
@@ -385,6 +433,7 @@ mod tests {
                 bridge: None,
             }]),
             bridges: Vec::new(),
+            backup: BackupEvidence::Kept { age_seconds: Some(60), failure: None },
         }
     }
 
@@ -406,7 +455,7 @@ mod tests {
 
     fn status(seen: &Evidence, kind: ConditionKind) -> (ConditionStatus, &'static str) {
         let all = judge(seen);
-        assert_eq!(all.len(), 6, "every condition is judged");
+        assert_eq!(all.len(), 7, "every condition is judged");
         let found = all.iter().find(|verdict| verdict.kind == kind).expect("every kind is judged");
         assert!(!found.message.is_empty());
         (found.status, found.reason)
@@ -423,7 +472,7 @@ mod tests {
         use ConditionKind as K;
         use ConditionStatus as S;
         type Row = (K, fn(&mut Evidence), S, &'static str);
-        let rows: [Row; 20] = [
+        let rows: [Row; 24] = [
             (
                 K::Ready,
                 |e| e.libvirt = Err("libvirt cannot be reached: refused".to_owned()),
@@ -482,12 +531,20 @@ mod tests {
                 S::True,
                 "BridgeOnly",
             ),
+            (K::BackupFresh, |e| e.backup = BackupEvidence::NotKept, S::Unknown, "NothingKept"),
+            (K::BackupFresh, |e| e.backup = kept(None, None), S::Unknown, "NoneYet"),
+            (K::BackupFresh, |e| e.backup = kept(Some(7201), None), S::False, "BackupOld"),
+            (K::BackupFresh, |e| e.backup = kept(Some(60), Some("no room")), S::False, "BackupFailed"),
         ];
         for (index, (kind, change, expected, reason)) in rows.into_iter().enumerate() {
             let mut seen = healthy();
             change(&mut seen);
             assert_eq!(status(&seen, kind), (expected, reason), "row {index}");
         }
+    }
+
+    fn kept(age_seconds: Option<u64>, failure: Option<&str>) -> BackupEvidence {
+        BackupEvidence::Kept { age_seconds, failure: failure.map(str::to_owned) }
     }
 
     fn offer(seen: &mut Evidence) -> &mut HostOffer {

@@ -14,11 +14,15 @@ use crate::model::lifecycle::Seen;
 use crate::model::vm::Moment;
 use crate::store::{Store, StoreError, Transaction};
 
-use super::error::ServiceError;
+use super::error::{ErrorKind, ServiceError};
 use super::inventory::{Edits, Inventory, Picture};
 
 /// How long outside changes may wait before they are kept: many then share one commit.
 const KEEP_AFTER: Duration = Duration::from_millis(200);
+/// Events that wait at most while they cannot be kept, the oldest going first.
+const WAITING_MAX: usize = 10_000;
+/// How often what could not be kept is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// How often answers that are past their day are forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -156,7 +160,7 @@ impl Core {
         if later.records.is_empty() && later.events.is_empty() {
             return Ok(());
         }
-        self.transact(|tx, picture, _| {
+        let kept = self.transact(|tx, picture, _| {
             for id in &later.records {
                 // Gone meanwhile: whoever removed it has removed its record.
                 if let Some(vm) = picture.vms.get(id) {
@@ -173,19 +177,42 @@ impl Core {
                 tx.event_append(event)?;
             }
             Ok(())
-        })
+        });
+        // A disk that is full may have room later; what is wrong with the rows themselves stays wrong.
+        let waits =
+            |error: &ServiceError| matches!(error.kind(), ErrorKind::ResourceExhausted | ErrorKind::Unavailable);
+        if kept.as_ref().is_err_and(waits) {
+            let mut waiting = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.records.extend(later.records);
+            let newer = std::mem::replace(&mut waiting.events, later.events);
+            waiting.events.extend(newer);
+            let over = waiting.events.len().saturating_sub(WAITING_MAX);
+            waiting.events.drain(..over);
+        }
+        kept
+    }
+
+    /// [`keep_now`](Self::keep_now) for one who reads next: what cannot be kept goes on waiting, and
+    /// what is kept can be read all the same. Blocks.
+    pub fn keep_if_possible(&self) {
+        if let Err(error) = self.keep_now() {
+            tracing::warn!(%error, "outside changes could not be kept yet");
+        }
     }
 
     /// Keep what waits, whenever something does, and forget what is past its day, until `stop`.
     pub async fn keeper(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again = tokio::time::interval(TRY_AGAIN);
+        again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.wake_keeper.notified() => {
                     tokio::time::sleep(KEEP_AFTER).await;
                     self.keep_and_tell().await;
                 }
+                _ = again.tick() => self.keep_and_tell().await,
                 // The first tick is at once: at start, too.
                 _ = sweep.tick() => self.sweep().await,
                 () = stop.cancelled() => break,

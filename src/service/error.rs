@@ -251,10 +251,15 @@ impl From<HypervisorError> for ServiceError {
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
-        if let StoreError::AlreadyExists { .. } = error {
-            Self::AlreadyExists(error.to_string())
-        } else {
-            Self::Internal(format!("the state file failed: {error}"))
+        let message = error.to_string();
+        match error {
+            StoreError::AlreadyExists { .. } => Self::AlreadyExists(message),
+            StoreError::Full { .. } => Self::Exhausted(message),
+            // The disk is the administrator's to mend: what is wrong with it is told.
+            StoreError::NotWritten { .. } | StoreError::Broken(_) => Self::Unavailable(message),
+            StoreError::NotFound { .. } | StoreError::BadRow { .. } | StoreError::Database(_) => {
+                Self::Internal(format!("the state file failed: {message}"))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn list(core: &Core, wanted: &ListAllEvents) -> Result<Page<SequencedEvent>,
         Some(last) => Some(last.parse().map_err(|_| paging::bad_token())?),
     };
     // Outside changes wait a moment before they are kept; a reader must not miss them.
-    core.keep_now()?;
+    core.keep_if_possible();
     let mut items = core.store.event_list(&EventFilter {
         subject: None,
         resource_id: wanted.resource_id.clone(),

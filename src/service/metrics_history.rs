@@ -141,7 +141,7 @@ impl History {
                 limit: 1,
                 ..EventFilter::default()
             };
-            self.core.keep_now()?;
+            self.core.keep_if_possible();
             if self.core.store.event_list(&events)?.is_empty() {
                 return Err(ServiceError::no_vm(id));
             }

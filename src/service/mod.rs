@@ -14,6 +14,7 @@
 pub mod admission;
 pub mod auth;
 pub mod autostart;
+pub mod backup;
 pub mod check;
 pub mod conditions;
 pub mod console;

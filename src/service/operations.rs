@@ -311,6 +311,9 @@ impl OperationService {
     /// # Errors
     /// The store's.
     pub fn reclaim(&self) -> Result<(), ServiceError> {
+        if let Some(newest) = self.core.store.operation_newest()? {
+            OperationId::begin_after(newest);
+        }
         for operation in self.core.store.operations_unfinished()? {
             let newer = operation.clone();
             match self.take(operation) {

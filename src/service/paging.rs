@@ -84,6 +84,29 @@ mod tests {
         assert_eq!(read_token("", &mine), Ok(None));
     }
 
+    proptest::proptest! {
+        #![proptest_config(crate::hostile::cases(1000, "tests/corpus/tokens.regressions"))]
+
+        /// A token is one that was written under these filters, or refused.
+        #[test]
+        fn only_our_own_tokens_are_read(
+            key in "\\PC{0,60}",
+            text in crate::hostile::like(vec![
+                write_token("web-1/xyz", &fingerprint(&1)).into_bytes(),
+                write_token("", &fingerprint(&2)).into_bytes(),
+                b"AAAAAAAAAAA".to_vec(),
+                b"=+/-_".to_vec(),
+            ]),
+        ) {
+            let mine = fingerprint(&1);
+            proptest::prop_assert_eq!(read_token(&write_token(&key, &mine), &mine), Ok(Some(key)));
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if let Ok(Some(key)) = read_token(&text, &mine) {
+                proptest::prop_assert_eq!(write_token(&key, &mine), text);
+            }
+        }
+    }
+
     #[test]
     fn sizes_have_bounds() {
         assert_eq!(size(0), Ok(50));

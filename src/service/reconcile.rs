@@ -33,6 +33,8 @@ use super::vm::{Readiness, follow_now};
 /// The safety net: of some outside changes libvirt gives no notice (autostart, and definitions
 /// changed by anything but a whole new one). Every tick some definitions are read again,
 const NET_TICK: Duration = Duration::from_secs(1);
+/// What could not be finished or undone, as where the disk was full, is tried again every 5 s.
+const TAKE_UP_EVERY_TICKS: u32 = 5;
 /// each of them within this many ticks,
 const DEFINITIONS_WITHIN_TICKS: usize = 300;
 /// at least this many a tick, so that on a small host all are read within seconds,
@@ -109,6 +111,9 @@ impl Reconciler {
                 },
                 _ = net.tick(), if connected => {
                     ticks = ticks.wrapping_add(1);
+                    if ticks.is_multiple_of(TAKE_UP_EVERY_TICKS) && self.core.store.healthy().is_ok() {
+                        self.take_up().await;
+                    }
                     noticed.reads = self.next_to_read(&mut read_up_to);
                     let many = self.core.inventory.picture().vms.len() > MANY;
                     if ticks.is_multiple_of(if many { COMPARE_MANY_EVERY_TICKS } else { COMPARE_EVERY_TICKS }) {
@@ -183,12 +188,7 @@ impl Reconciler {
 
     /// Finish what was interrupted, compare everything, and serve verbs.
     async fn connected(&self) -> bool {
-        for running in self.operations.interrupted() {
-            if let Err(error) = recover(&self.core, &self.operations, &running).await {
-                tracing::error!(operation = %running.operation().id, %error, "an interrupted operation could not be recovered yet");
-                self.operations.leave(&running, "recovery failed");
-            }
-        }
+        self.take_up().await;
         let core = Arc::clone(&self.core);
         let compared = self.core.host(move || compare(&core)).await.map_err(ServiceError::from).flatten();
         match compared {
@@ -212,6 +212,16 @@ impl Reconciler {
                 tracing::warn!(%error, "the comparison with libvirt failed");
                 self.readiness.send_replace(Readiness::NotReady(error.to_string()));
                 false
+            }
+        }
+    }
+
+    /// Finish or undo what waits for it.
+    async fn take_up(&self) {
+        for running in self.operations.interrupted() {
+            if let Err(error) = recover(&self.core, &self.operations, &running).await {
+                tracing::error!(operation = %running.operation().id, %error, "an interrupted operation could not be recovered yet");
+                self.operations.leave(&running, "recovery failed");
             }
         }
     }

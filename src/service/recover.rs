@@ -13,13 +13,13 @@ use crate::model::vm::{Lifetime, VmRecord};
 use super::core::{Core, blocking};
 use super::error::ServiceError;
 use super::operations::{OperationService, Running};
-use super::vm::recovery::{ended, forget_created, forget_deleted, remove_from_host, undo_create};
+use super::vm::Tray;
+use super::vm::recovery::{change_medium, ended, forget_created, forget_deleted, remove_from_host, undo_create};
 
 /// Finish or undo one interrupted operation.
 ///
 /// # Errors
-/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again at the
-/// next connection.
+/// Where libvirt or the store failed: it stays unfinished, holds its VM, and is tried again soon.
 pub async fn recover(
     core: &Arc<Core>,
     operations: &Arc<OperationService>,
@@ -115,7 +115,8 @@ async fn update(
     }
 }
 
-/// A change of a medium: what the drive holds now says whether it was done.
+/// A change of a medium: what the drive holds now says whether it was done. Half done, with the guest's
+/// drive changed and the definition not, it is finished.
 async fn media(
     core: &Arc<Core>,
     operations: &Arc<OperationService>,
@@ -129,7 +130,16 @@ async fn media(
         return close(core, operations, running, None, Err(gone(&operation))).await;
     };
     let holds = |spec: &VmSpec| spec.cdroms.iter().any(|drive| drive.id == cdrom && drive.medium() == path);
-    let done = holds(&now.spec) && now.running_spec.as_ref().is_none_or(holds);
+    let (in_definition, in_guest) = (holds(&now.spec), now.running_spec.as_ref().map(holds));
+    let done = if in_definition && in_guest != Some(false) {
+        true
+    } else if in_definition || in_guest == Some(true) {
+        let (drive, medium) = (cdrom.to_owned(), path.to_owned());
+        core.ask(move |h| change_medium(h, id, &drive, &medium, Tray::Ask)).await?;
+        true
+    } else {
+        false
+    };
     let name = core.inventory.get(id).map_or_else(|| id.to_string(), |vm| format!("VM \"{}\"", vm.record.name));
     let result = if done { Ok(()) } else { Err(interrupted(&operation, &name)) };
     close(core, operations, running, None, result).await

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::units::human_bytes;
+
 /// A failed read or write of an open store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -16,8 +18,18 @@ pub enum StoreError {
     /// redb failed.
     #[error("the state file failed: {0}")]
     Database(String),
-    /// An earlier commit failed: nothing more is written, so that memory and file cannot part.
-    #[error("writes are refused since an earlier commit failed ({0}); restart the service")]
+    /// The disk is full. Nothing was changed.
+    #[error(
+        "there is no room to write the state file {}: at least {} is needed, and {} is free; make room on that file \
+         system, then try again", path.display(), human_bytes(*need_bytes), human_bytes(*free_bytes)
+    )]
+    Full { path: PathBuf, need_bytes: u64, free_bytes: u64 },
+    /// The disk failed otherwise. Nothing was changed.
+    #[error("the state file {} could not be written: {why}; look at the disk, then try again", path.display())]
+    NotWritten { path: PathBuf, why: String },
+    /// The file failed and could not be opened anew: nothing is written, so that memory and file
+    /// cannot part.
+    #[error("the state file failed and nothing is written any more ({0}); restart the service")]
     Broken(String),
 }
 
@@ -69,6 +81,11 @@ pub enum OpenError {
     Exists {
         path: PathBuf,
     },
+    /// A copy of it could not be made where one must be.
+    NotSaved {
+        path: PathBuf,
+        why: String,
+    },
     Io {
         path: PathBuf,
         why: String,
@@ -93,6 +110,9 @@ impl OpenError {
                 format!("{} can be read by other users (mode {mode:04o})", path.display())
             }
             Self::Exists { path } => format!("{} is there and was left untouched", path.display()),
+            Self::NotSaved { path, why } => {
+                format!("no backup of the state file could be put at {}: {why}", path.display())
+            }
             Self::Io { path, why } => format!("{} could not be opened: {why}", path.display()),
         }
     }
@@ -117,6 +137,9 @@ impl OpenError {
                     "only a lost state file is rebuilt: to rebuild this one, move it away first: mv {path} {path}.old"
                 )
             }
+            Self::NotSaved { .. } => "make room there, and see that the directory belongs to the user that quantixkvm \
+                                      runs as"
+                .to_owned(),
             Self::Io { .. } => {
                 "check the disk, and that the file and its directory belong to the user that quantixkvm \
                                 runs as"
@@ -130,4 +153,20 @@ impl OpenError {
     pub fn exit_code(&self) -> u8 {
         78
     }
+}
+
+/// A backup that was not made. Nothing is left of the attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("the state is kept in memory alone, as a demo's is: there is nothing to back up")]
+    InMemory,
+    #[error(
+        "there is no room for a backup in {}: it needs {}, and {} is free", path.display(), human_bytes(*need_bytes),
+        human_bytes(*free_bytes)
+    )]
+    NoSpace { path: PathBuf, need_bytes: u64, free_bytes: u64 },
+    #[error(transparent)]
+    File(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
+use super::disk::{Disk, Faults};
 use super::error::{OpenError, StoreError};
-use super::migrate::{SCHEMA, STEPS, found, migrate};
+use super::migrate::{STEPS, Step, found, migrate};
 use super::overlay::Overlay;
-use super::{Inner, Store};
+use super::{Inner, Store, backup};
 
 /// Memory that redb may use for pages.
 const CACHE_BYTES: usize = 1 << 20;
@@ -42,22 +43,40 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: the file is then as it was.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_as(path, &STEPS)
+    }
+
+    /// As [`open`](Self::open), of the format that `steps` lead to.
+    pub(super) fn open_as(path: &Path, steps: &[Step]) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        backup::sweep(path);
+        let faults = Faults::default();
         let db = match std::fs::metadata(path) {
             Ok(meta) => {
                 fit(path, &meta)?;
-                inspect(path)?;
-                Builder::new()
-                    .set_cache_size(CACHE_BYTES)
-                    .set_check_integrity_on_open(true)
-                    .open(path)
-                    .map_err(|error| refused(path, &error))?
+                let looked = inspect_as(path, steps)?;
+                if (looked.format as usize) < steps.len() {
+                    backup::before_upgrade(path, steps)?;
+                }
+                open_disk(path, &faults)?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => create(path)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+                create(path)?;
+                open_disk(path, &faults)?
+            }
             Err(error) => return Err(unreadable(path, &error)),
         };
-        migrate(&db, &STEPS).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        Ok(Self { inner: Arc::new(Inner::new(db, Some(path.to_owned()), Some(lock))) })
+        migrate(&db, steps).map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        let again = path.to_owned();
+        let reopen = move |faults: &Faults| {
+            inspect(&again)?;
+            open_disk(&again, faults)
+        };
+        let inner = Inner::over(db, faults, Some(Box::new(reopen)), Some(path.to_owned()), Some(lock));
+        let store = Self { inner: Arc::new(inner) };
+        // So that the status is right from the beginning; what fails here fails the next backup.
+        let _ = store.backups();
+        Ok(store)
     }
 
     /// Make a state file that comes into being with what `fill` puts into it, or not at all.
@@ -115,7 +134,7 @@ impl Store {
         // One that a server has opened meanwhile changes while it is read.
         match (looked, holder(path)?) {
             (_, Some(pid)) => Ok(Inspected::Held { pid }),
-            (Ok(vms), None) => Ok(Inspected::Whole { vms }),
+            (Ok(looked), None) => Ok(Inspected::Whole { vms: looked.vms }),
             (Err(error), None) => Err(error),
         }
     }
@@ -134,15 +153,26 @@ impl Store {
 }
 
 /// A new file comes into being whole: made beside, then renamed into place.
-fn create(path: &Path) -> Result<Database, OpenError> {
+fn create(path: &Path) -> Result<(), OpenError> {
     let part = part(path);
-    let db = write(path, &part)?;
-    place(&part, path)?;
-    Ok(db)
+    drop(write(path, &part)?);
+    place(&part, path)
+}
+
+/// A file that was looked at. Never one that is made here, or made new because it is empty.
+fn open_disk(path: &Path, faults: &Faults) -> Result<Database, OpenError> {
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    let backend = FileBackend::new(file).map_err(|error| refused(path, &error))?;
+    Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create_with_backend(Disk::new(backend, faults.clone()))
+        .map_err(|error| refused(path, &error))
 }
 
 /// Where a new file is made before it has its name.
-fn part(path: &Path) -> PathBuf {
+pub(super) fn part(path: &Path) -> PathBuf {
     path.with_extension("redb.new")
 }
 
@@ -160,18 +190,18 @@ fn write(path: &Path, part: &Path) -> Result<Database, OpenError> {
 }
 
 /// Give it its name, durably.
-fn place(part: &Path, path: &Path) -> Result<(), OpenError> {
+pub(super) fn place(part: &Path, path: &Path) -> Result<(), OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     std::fs::rename(part, path).map_err(io)?;
     File::open(directory(path)).and_then(|directory| directory.sync_all()).map_err(io)
 }
 
-fn directory(path: &Path) -> &Path {
+pub(super) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// What root makes here belongs to whose directory it is: the server does not run as root.
-fn hand_over(file: &Path, path: &Path) -> Result<(), OpenError> {
+pub(super) fn hand_over(file: &Path, path: &Path) -> Result<(), OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: file.to_owned(), why: error.to_string() };
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -204,7 +234,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> OpenError {
     OpenError::Io { path: path.to_owned(), why }
 }
 
-fn lock_file(path: &Path) -> PathBuf {
+pub(super) fn lock_file(path: &Path) -> PathBuf {
     path.with_extension("redb.lock")
 }
 
@@ -233,7 +263,7 @@ fn pid_in(file: &mut File) -> String {
 }
 
 /// One process a state file: a lock file beside it, with our pid in it.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let at = lock_file(path);
     let io = |error: std::io::Error| OpenError::Io { path: at.clone(), why: error.to_string() };
     let mut file =
@@ -266,9 +296,19 @@ fn private(path: &Path, mode: u32, wanted: u32) -> Result<(), OpenError> {
     if mode & 0o077 == 0 { Ok(()) } else { Err(OpenError::Exposed { path: path.to_owned(), mode, wanted }) }
 }
 
-/// Look at the whole file through memory: is it redb's, whole, and of a format that we know. Answers
-/// how many VMs it holds.
-fn inspect(path: &Path) -> Result<usize, OpenError> {
+/// What a look at a file found.
+pub(super) struct Looked {
+    pub vms: usize,
+    /// The format that lies in the file.
+    pub format: u32,
+}
+
+/// Look at the whole file through memory: is it redb's, whole, and of a format that we know.
+pub(super) fn inspect(path: &Path) -> Result<Looked, OpenError> {
+    inspect_as(path, &STEPS)
+}
+
+pub(super) fn inspect_as(path: &Path, steps: &[Step]) -> Result<Looked, OpenError> {
     let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), why: error.to_string() };
     let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
@@ -292,19 +332,21 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
             .map_err(|error| refused(path, &error))?;
         let damaged = |error: StoreError| OpenError::Damaged { path: path.to_owned(), why: error.to_string() };
         let foreign = |why: &str| OpenError::Foreign { path: path.to_owned(), why: why.to_owned() };
-        match found(&db).map_err(damaged)? {
+        let format = found(&db).map_err(damaged)?;
+        match format {
             // Ours come into being with a format: this is another program's, and stays its own.
             0 => return Err(foreign("a redb file of another program")),
-            format if format > SCHEMA => {
-                return Err(OpenError::Newer { path: path.to_owned(), found: format, known: SCHEMA });
+            format if format as usize > steps.len() => {
+                let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+                return Err(OpenError::Newer { path: path.to_owned(), found: format, known });
             }
             _ => {}
         }
         // A step that fails on this file fails here, before the file is touched.
-        migrate(&db, &STEPS).map_err(damaged)?;
+        migrate(&db, steps).map_err(damaged)?;
         let store = Store { inner: Arc::new(Inner::new(db, None, None)) };
         store.verify().map_err(damaged)?;
-        Ok(store.vm_all().map_err(damaged)?.len())
+        Ok(Looked { vms: store.vm_all().map_err(damaged)?.len(), format })
     }));
     looked.unwrap_or_else(|_| {
         Err(OpenError::Damaged { path: path.to_owned(), why: "its pages contradict each other".to_owned() })
@@ -312,7 +354,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "redb's own, and not exhaustive")]
-fn refused(path: &Path, error: &DatabaseError) -> OpenError {
+pub(super) fn refused(path: &Path, error: &DatabaseError) -> OpenError {
     let path = path.to_owned();
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {

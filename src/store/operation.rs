@@ -67,6 +67,15 @@ impl Store {
         Ok((page, total))
     }
 
+    /// The one that sorts last; `None`: there is none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn operation_newest(&self) -> Result<Option<OperationId>, StoreError> {
+        let table = self.read()?.open_table(OPERATIONS)?;
+        table.last()?.map(|(_, value)| Ok(row(value.value())?.id)).transpose()
+    }
+
     /// What an earlier run began and did not end, oldest first.
     ///
     /// # Errors

@@ -47,8 +47,8 @@ pub(super) const SESSIONS: Rows = TableDefinition::new("sessions");
 /// Sequence (big-endian) → line of the audit log.
 pub(super) const AUDIT: Rows = TableDefinition::new("audit");
 
-/// The tables of format 1.
-const FORMAT_1: [Rows; 12] = [
+/// Every table of rows; the first [`FORMAT_1`] of them are of format 1.
+pub(super) const ROWS: [Rows; 17] = [
     VMS,
     VMS_BY_NAME,
     VMS_BY_NODE,
@@ -61,23 +61,28 @@ const FORMAT_1: [Rows; 12] = [
     EVENTS,
     EVENTS_BY_RESOURCE,
     IDEMPOTENCY,
+    USERS,
+    USERS_BY_NAME,
+    TOKENS,
+    SESSIONS,
+    AUDIT,
 ];
-
-/// What format 2 added: who gets in.
-const FORMAT_2: [Rows; 5] = [USERS, USERS_BY_NAME, TOKENS, SESSIONS, AUDIT];
-
-/// Every table of rows.
-pub(super) fn rows() -> impl Iterator<Item = Rows> {
-    FORMAT_1.into_iter().chain(FORMAT_2)
-}
+/// How many tables format 1 has.
+const FORMAT_1: usize = 12;
 
 /// A table that is missing is an error to a reader: all are made at once.
 pub(super) fn create_format_1(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(META)?;
-    FORMAT_1.into_iter().try_for_each(|table| Ok(drop(tx.open_table(table)?)))
+    for table in &ROWS[..FORMAT_1] {
+        tx.open_table(*table)?;
+    }
+    Ok(())
 }
 
-/// From format 1 to format 2. Rows of VMs are read in both shapes and written in the newer.
+/// What format 2 adds: who gets in.
 pub(super) fn create_format_2(tx: &WriteTransaction) -> Result<(), StoreError> {
-    FORMAT_2.into_iter().try_for_each(|table| Ok(drop(tx.open_table(table)?)))
+    for table in &ROWS[FORMAT_1..] {
+        tx.open_table(*table)?;
+    }
+    Ok(())
 }

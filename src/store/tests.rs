@@ -1,12 +1,17 @@
 //! The state file's tests, and the records that they share.
 
+mod backup;
 mod bounds;
 mod damage;
+mod faults;
 mod golden;
+mod hostile;
 mod making;
 mod migrations;
 mod model;
 mod nodes;
+mod platter;
+mod power;
 mod process;
 mod vms;
 
@@ -160,6 +165,24 @@ fn event(n: u32) -> Event {
 /// Do one thing in a commit of its own.
 fn done<T>(store: &Store, work: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> T {
     store.commit(work).expect("a commit that should succeed")
+}
+
+/// Every row of every table, as bytes, and every word of the file about itself.
+fn dump(store: &Store) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    use redb::{ReadableTable as _, TableHandle as _};
+    let tx = store.read().expect("a reader");
+    let mut found = Vec::new();
+    for table in tables::ROWS {
+        for entry in tx.open_table(table).expect("a table").iter().expect("rows") {
+            let (at, value) = entry.expect("a row");
+            found.push((table.name().to_owned(), at.value().to_vec(), value.value().to_vec()));
+        }
+    }
+    for entry in tx.open_table(META).expect("a table").iter().expect("rows") {
+        let (at, value) = entry.expect("a row");
+        found.push(("meta".to_owned(), at.value().as_bytes().to_vec(), value.value().to_vec()));
+    }
+    found
 }
 
 /// A directory and the path of a state file in it.

@@ -10,6 +10,7 @@ mod floor;
 mod history;
 mod load;
 mod many;
+mod page;
 mod reads;
 mod report;
 mod verbs;
@@ -20,12 +21,13 @@ use report::Report;
 /// One measurement: its goals' names and what measures them.
 type Measure = (&'static [&'static str], fn(&mut Report));
 
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 9] = [
     (&["P1", "P2", "P7", "P8", "P14"], reads::measure),
     (&["P3", "P4", "P5"], verbs::measure),
     (&["P6"], watch::measure),
     (&["P9"], many::hung_and_many),
     (&["P10"], many::ten_thousand),
+    (&["P11"], page::measure),
     (&["P13"], console::measure),
     (&["past"], history::measure),
     (&["size"], size),

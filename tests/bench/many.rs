@@ -73,7 +73,7 @@ pub fn hung_and_many(report: &mut Report) {
 }
 
 /// A host for the test driver with this many VMs.
-fn host(count: usize) -> String {
+pub fn host(count: usize) -> String {
     let mut text = "<node>".to_owned();
     for number in 0..count {
         let _ = write!(

@@ -9,7 +9,9 @@ fn help_names_defaults_and_the_environment() {
         ),
         (&["check", "--help"], &["--prove-kvm", "--initrd", "--json", "Exits with 0", "QUANTIXKVM_DATA_DIR"]),
         (&["recover", "--help"], &["QUANTIXKVM_LIBVIRT_URI", "Move a damaged file away", "Exits with 0"]),
-        (&["--help"], &["serve", "check", "recover", "version", "completions"]),
+        (&["backup", "--help"], &["--output", "--list", "--json", "newest 10", "Exits with 0", "QUANTIXKVM_DATA_DIR"]),
+        (&["restore", "--help"], &["--force", "--json", "must not run", "before-restore", "Exits with 0"]),
+        (&["--help"], &["serve", "check", "recover", "backup", "restore", "version", "completions"]),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
@@ -34,4 +36,27 @@ fn completions_know_the_subcommands() {
         assert_eq!(output.status.code(), Some(0), "{shell}: {}", stderr(&output));
         assert!(stdout(&output).contains("recover"), "{shell}");
     }
+}
+
+#[test]
+fn every_subcommand_has_a_man_page() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().to_str().expect("a path in UTF-8");
+    let output = run(&["man", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    for (name, words) in [
+        ("quantixkvm.1", &["quantixkvm\\-serve(1)", "config.toml", "78", "quantixkvm\\-admin"][..]),
+        ("quantixkvm-serve.1", &["QUANTIXKVM_LISTEN", "accelerator"]),
+        ("quantixkvm-check.1", &["json"]),
+        ("quantixkvm-recover.1", &["QUANTIXKVM_DATA_DIR"]),
+    ] {
+        for word in words {
+            assert!(page(name).contains(word), "\"{word}\" is not in {name}: {}", page(name));
+        }
+    }
+    assert!(page("quantixkvm-man.1").is_empty(), "the page of what is hidden");
+    let nowhere = run(&["man", "/nowhere/at/all"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("/nowhere/at/all"), "{}", stderr(&nowhere));
 }

@@ -4,7 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
+mod clock;
+mod full;
 mod kill;
+mod leaks;
+mod media;
 mod steps;
 mod world;
 mod wrapper;

@@ -12,7 +12,7 @@ use quantixkvm::service::requests::{DeleteVm, ListEvents};
 use super::world::{Process, World, caller, wanted};
 use super::wrapper::{Fault, Plan};
 
-const FAULTS: [Fault; 6] = [
+pub const FAULTS: [Fault; 6] = [
     Fault::Fails,
     Fault::FailsAfter,
     Fault::Twice,
@@ -22,7 +22,7 @@ const FAULTS: [Fault; 6] = [
 ];
 
 /// Do `work`; where the process is killed under it, start another and let it recover.
-async fn through(
+pub async fn through(
     world: &World,
     process: Process,
     work: impl Future<Output = bool> + Send + 'static,
@@ -188,7 +188,7 @@ fn told_as_kept(process: &Process, id: VmId) -> Vec<(String, String)> {
     last.event.metadata.iter().filter_map(kept).collect()
 }
 
-fn succeeded<T>(result: Result<T, quantixkvm::service::error::ServiceError>) -> bool {
+pub fn succeeded<T>(result: Result<T, quantixkvm::service::error::ServiceError>) -> bool {
     if let Err(error) = &result {
         println!("refused: {error}");
     }

@@ -2,7 +2,7 @@
 //! service is put together as the server does it, killed, and put together again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use quantixkvm::hypervisor::libvirt::Libvirt;
@@ -32,7 +32,8 @@ pub struct World {
     pub faulty: Arc<Faulty>,
     pub real: Arc<dyn Hypervisor>,
     pub store: Store,
-    _file: Demo,
+    /// The test driver reads it at each connection.
+    file: OnceLock<Demo>,
 }
 
 impl Drop for World {
@@ -42,16 +43,23 @@ impl Drop for World {
 }
 
 impl World {
+    /// Over the test driver.
     pub async fn new() -> Self {
         let file = Demo::prepare().expect("the kernel gives a file in memory");
-        let real: Arc<dyn Hypervisor> = Arc::new(Libvirt::new(file.uri(), AcceleratorChoice::Auto));
+        let world = Self::on(Arc::new(Libvirt::new(file.uri(), AcceleratorChoice::Auto))).await;
+        world.file.set(file).ok().expect("it is new");
+        world
+    }
+
+    /// Over this one, once it answers.
+    pub async fn on(real: Arc<dyn Hypervisor>) -> Self {
         let faulty = Faulty::new(Arc::clone(&real));
         let deadline = Instant::now() + SOON;
         while real.health().is_err() {
-            assert!(Instant::now() < deadline, "the test driver does not answer");
+            assert!(Instant::now() < deadline, "libvirt does not answer");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { faulty, real, store: Store::in_memory().expect("a store"), _file: file }
+        Self { faulty, real, store: Store::in_memory().expect("a store"), file: OnceLock::new() }
     }
 
     /// What libvirt has: VMs by id and volumes by name.

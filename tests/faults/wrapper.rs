@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use quantixkvm::hypervisor::{
-    Addresses, AgentChannel, Consoles, GuestRequest, HostOffer, Hypervisor, HypervisorError, NetworkInfo, Notice,
-    Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom, Tray, Undefine,
+    Addresses, AgentChannel, Consoles, GuestRequest, HostOffer, Hypervisor, HypervisorError, MediaSide, NetworkInfo,
+    Notice, Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom, Undefine,
 };
 use quantixkvm::model::definition::{
     Belongings, DefinitionText, NewVolume, PoolFacts, ShownDefinition, VmDefinition, VmIdentity, VolumeFacts, VolumeRef,
@@ -266,8 +266,12 @@ impl Hypervisor for Faulty {
     fn send_keys(&self, id: VmId, codes: &[u16], hold: std::time::Duration) -> Result<()> {
         self.inner.send_keys(id, codes, hold)
     }
-    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
-        self.effect("change_media", |inner| inner.change_media(id, drive, path, tray))
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, side: MediaSide) -> Result<bool> {
+        let name = match side {
+            MediaSide::Running(_) => "change_media of what runs",
+            MediaSide::Defined => "change_media of the definition",
+        };
+        self.effect(name, |inner| inner.change_media(id, drive, path, side))
     }
     fn counters(&self) -> Result<HashMap<VmId, VmCounters>> {
         self.inner.counters()

@@ -1,11 +1,14 @@
 //! The whole program on libvirt's test driver: what needs no guest, only the service.
 
+mod backup;
 mod console;
 mod events;
+mod hostile_requests;
 mod house;
 mod lists;
 mod live;
 mod node;
+mod notify;
 mod past;
 mod plan;
 mod retries;
@@ -18,5 +21,7 @@ mod vm_update;
 mod vm_verbs;
 mod watch;
 
+#[path = "../support/hostile.rs"]
+mod hostile;
 #[path = "../support/mod.rs"]
 mod support;

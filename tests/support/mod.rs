@@ -66,10 +66,16 @@ impl Server {
 
     /// With these flags, and `data` as its data directory.
     pub async fn start(data: Option<&Path>, flags: &[&str]) -> Self {
-        let mut arguments: Vec<String> =
+        Self::start_by(&[BINARY], data, flags).await
+    }
+
+    /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
+    pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
-                .map(str::to_owned)
-                .to_vec();
+                .map(str::to_owned),
+        );
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         if let Some(data) = data {
             arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
@@ -197,6 +203,18 @@ impl Server {
         begun.elapsed()
     }
 
+    /// How it ended by itself, within this time.
+    pub fn ended(&mut self, within: Duration) -> std::process::ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it has not ended within {within:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The same server again, on the same data.
     pub async fn again(&mut self) {
         self.relaunch();
@@ -226,7 +244,8 @@ impl Drop for Server {
 }
 
 fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
-    let mut child = Command::new(BINARY)
+    let (program, arguments) = arguments.split_first().expect("a program");
+    let mut child = Command::new(program)
         .args(arguments)
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
@@ -267,6 +286,7 @@ pub fn service_of(method: &str) -> &'static str {
         _ if method.ends_with("MetricHistory") => "Quantixkvm.compute.v1.MetricService",
         "UpdateHeartbeat" | "UpdateLabels" => "Quantixkvm.compute.v1.NodeService",
         _ if method.contains("Node") => "Quantixkvm.compute.v1.NodeService",
+        "BackupState" | "ListBackups" => "Quantixkvm.state.v1.StateService",
         _ if method.contains("Operation") => "Quantixkvm.operation.v1.OperationService",
         _ => "Quantixkvm.compute.v1.VMService",
     }

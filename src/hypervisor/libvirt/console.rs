@@ -10,14 +10,15 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use virt::connect::Connect;
-use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 use virt::stream::Stream;
 use virt::sys;
 
 use super::ffi::stream::Heard;
 use super::{Libvirt, error, ffi, xml};
-use crate::hypervisor::{Consoles, HypervisorError, Picture, Result, SerialHold, SerialPort, SerialSink, Tray};
+use crate::hypervisor::{
+    Consoles, HypervisorError, MediaSide, Picture, Result, SerialHold, SerialPort, SerialSink, Tray,
+};
 use crate::model::id::VmId;
 
 /// No screen is larger: 8 K in four bytes a pixel.
@@ -143,53 +144,47 @@ pub(super) fn send_keys(libvirt: &Libvirt, id: VmId, codes: &[u16], hold: Durati
     libvirt.ask(id, |domain| domain.send_key(sys::VIR_KEYCODE_SET_LINUX, hold, codes.as_mut_ptr(), count, 0))
 }
 
-pub(super) fn change_media(libvirt: &Libvirt, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
-    let texts = libvirt.on(id, |domain| {
-        let inactive =
-            |domain: &Domain| domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | sys::VIR_DOMAIN_XML_INACTIVE).map(Some);
-        if domain.id().is_none() {
-            return Ok((inactive(domain)?, None));
-        }
-        let running = Some(domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE)?);
-        Ok((if domain.is_persistent()? { inactive(domain)? } else { None }, running))
-    });
-    let (defined, running) = texts?;
-    if libvirt.link.is_test() {
-        return change_definition(libvirt, defined.or(running), drive, path);
-    }
+pub(super) fn change_media(
+    libvirt: &Libvirt,
+    id: VmId,
+    drive: &str,
+    path: Option<&str>,
+    side: MediaSide,
+) -> Result<bool> {
     // Each from its own text: what the next start will have may differ from what runs.
-    let defined = defined.map(|text| xml::with_medium(&text, drive, path)).transpose()?.flatten();
-    let running = running.map(|text| xml::with_medium(&text, drive, path)).transpose()?.flatten();
-    if defined.is_none() && running.is_none() {
-        return Err(no_drive(drive));
-    }
-    // The guest first: it alone may refuse.
-    if let Some(device) = running {
-        let force = match tray {
-            Tray::Ask => 0,
-            Tray::Force => sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE,
+    let text = libvirt.on(id, |domain| {
+        let (is_there, which) = match side {
+            MediaSide::Running(_) => (domain.id().is_some(), 0),
+            MediaSide::Defined => (domain.is_persistent()?, sys::VIR_DOMAIN_XML_INACTIVE),
         };
-        let changed = libvirt.ask(id, |domain| {
-            Ok(domain.update_device_flags(&device.device, sys::VIR_DOMAIN_DEVICE_MODIFY_LIVE | force))
-        })?;
-        changed.map_err(|failed| tray_held(&failed).unwrap_or_else(|| error::map(&failed, Some(id))))?;
+        if is_there { domain.xml_desc(sys::VIR_DOMAIN_XML_SECURE | which).map(Some) } else { Ok(None) }
+    })?;
+    let Some(changed) = text.map(|text| xml::with_medium(&text, drive, path)).transpose()?.flatten() else {
+        return Ok(false);
+    };
+    match side {
+        // libvirt's test driver changes no device: what runs nothing has nothing to be changed, and its
+        // definition is written anew.
+        MediaSide::Running(_) if libvirt.link.is_test() => {}
+        MediaSide::Defined if libvirt.link.is_test() => {
+            libvirt.link.quick(None, |connect| connect.define_domain_xml(&changed.whole).map(drop))?;
+        }
+        MediaSide::Running(tray) => {
+            let force = match tray {
+                Tray::Ask => 0,
+                Tray::Force => sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE,
+            };
+            let done = libvirt.ask(id, |domain| {
+                Ok(domain.update_device_flags(&changed.device, sys::VIR_DOMAIN_DEVICE_MODIFY_LIVE | force))
+            })?;
+            done.map_err(|failed| tray_held(&failed).unwrap_or_else(|| error::map(&failed, Some(id))))?;
+        }
+        MediaSide::Defined => {
+            libvirt
+                .ask(id, |domain| domain.update_device_flags(&changed.device, sys::VIR_DOMAIN_DEVICE_MODIFY_CONFIG))?;
+        }
     }
-    if let Some(device) = defined {
-        libvirt.ask(id, |domain| domain.update_device_flags(&device.device, sys::VIR_DOMAIN_DEVICE_MODIFY_CONFIG))?;
-    }
-    Ok(())
-}
-
-/// libvirt's test driver changes no device: its definition is written anew, and what runs nothing
-/// has nothing to be changed.
-fn change_definition(libvirt: &Libvirt, text: Option<String>, drive: &str, path: Option<&str>) -> Result<()> {
-    let changed = text.map(|text| xml::with_medium(&text, drive, path)).transpose()?.flatten();
-    let changed = changed.ok_or_else(|| no_drive(drive))?;
-    libvirt.link.quick(None, |connect| connect.define_domain_xml(&changed.whole).map(drop))
-}
-
-fn no_drive(drive: &str) -> HypervisorError {
-    HypervisorError::NotFound(format!("there is no CD-ROM drive \"{drive}\""))
+    Ok(true)
 }
 
 /// Whether the guest holds the tray: libvirt waits for it to open, then gives up.

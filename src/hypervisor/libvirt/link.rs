@@ -21,6 +21,8 @@ use super::sockets;
 use crate::hypervisor::{AgentChannel, HypervisorError, Notice, Result};
 use crate::model::id::VmId;
 
+/// The directory of managed saves of the system's libvirt.
+const SAVED: &str = "/var/lib/libvirt/qemu/save";
 /// Pooled connections, and so calls in flight, at most. libvirtd has 20 workers for them.
 const CONNECTIONS: usize = 32;
 /// Pooled connections that are kept open while nothing is asked.
@@ -142,6 +144,12 @@ impl Link {
     /// A `test:` URI: every connection to it is another world, so there is one.
     pub fn is_test(&self) -> bool {
         self.uri.starts_with("test:")
+    }
+
+    /// Where the system's libvirt keeps the memory of a VM that was saved: no call of it says so.
+    pub fn saved_memory_path(&self, hypervisor_name: &str) -> Option<String> {
+        let is_system = self.uri.starts_with("qemu") && self.uri.contains(":///system");
+        (is_system && !hypervisor_name.contains('/')).then(|| format!("{SAVED}/{hypervisor_name}.save"))
     }
 
     pub fn uri(&self) -> &str {

@@ -28,7 +28,7 @@ use virt::sys;
 
 use super::{
     Accelerator, AcceleratorChoice, Addresses, AgentChannel, Consoles, GuestRequest, HostOffer, Hypervisor,
-    HypervisorError, NetworkInfo, Notice, Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom, Tray,
+    HypervisorError, MediaSide, NetworkInfo, Notice, Picture, Result, SerialHold, SerialPort, SerialSink, StartFrom,
     Undefine,
 };
 use crate::model::definition::{
@@ -348,16 +348,23 @@ impl Hypervisor for Libvirt {
     }
 
     fn belongings(&self, id: VmId) -> Result<Option<Belongings>> {
-        let Some((text, has_saved_memory, snapshots)) = there(self.on(id, |domain| {
+        let Some((text, saved, snapshots)) = there(self.on(id, |domain| {
             let snapshots = domain.list_all_snapshots(0)?.iter().filter_map(|snapshot| snapshot.name().ok()).collect();
             let text = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
-            Ok((text, domain.has_managed_save(0)?, snapshots))
+            let saved = if domain.has_managed_save(0)? { Some(domain.name()?) } else { None };
+            Ok((text, saved, snapshots))
         }))?
         else {
             return Ok(None);
         };
         let read = xml::read_domain(&text)?;
-        Ok(Some(Belongings { nvram: read.nvram, has_saved_memory, snapshots, tpm: read.tpm_state }))
+        Ok(Some(Belongings {
+            nvram: read.nvram,
+            has_saved_memory: saved.is_some(),
+            saved_memory_path: saved.and_then(|name| self.link.saved_memory_path(&name)),
+            snapshots,
+            tpm: read.tpm_state,
+        }))
     }
 
     fn read(&self, text: &DefinitionText) -> Result<VmSpec> {
@@ -541,8 +548,8 @@ impl Hypervisor for Libvirt {
         console::send_keys(self, id, codes, hold)
     }
 
-    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, tray: Tray) -> Result<()> {
-        console::change_media(self, id, drive, path, tray)
+    fn change_media(&self, id: VmId, drive: &str, path: Option<&str>, side: MediaSide) -> Result<bool> {
+        console::change_media(self, id, drive, path, side)
     }
 
     fn counters(&self) -> Result<HashMap<VmId, VmCounters>> {

@@ -50,6 +50,16 @@ pub struct SignedIn {
     pub user: UserRecord,
 }
 
+/// Without its secrets.
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedIn")
+            .field("session", &self.session.id)
+            .field("user", &self.user.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where from, and by what, somebody signs in.
 pub struct Client<'a> {
     pub address: &'a str,

@@ -276,8 +276,8 @@ impl AuthService {
     /// A sentence that names the file at fault.
     pub fn open(store: Store, dir: Option<&Path>, audience: String, door: Door) -> Result<Self, String> {
         let told = |error: StoreError| error.to_string();
-        let mut known = Known::default();
-        known.users = store.user_all().map_err(told)?.into_iter().map(|user| (user.id, user)).collect();
+        let users = store.user_all().map_err(told)?.into_iter().map(|user| (user.id, user)).collect();
+        let mut known = Known { users, ..Known::default() };
         store.session_all().map_err(told)?.into_iter().for_each(|session| known.add_session(session));
         store.token_all().map_err(told)?.into_iter().for_each(|token| known.add_token(token));
         let keys = dir.map(|dir| dir.join("access-token-keys.json"));

@@ -32,10 +32,10 @@ async fn a_session_is_one_by_cookie_and_by_access_token_until_it_ends() {
     let auth = service(&store);
     user(&auth, "Alice", Role::Operator).await;
     for (name, password) in [("alice", "wrong"), ("bob", PASSWORD), ("", "")] {
-        let refused = auth.login(name, password.to_owned(), client()).await.err().expect("refused");
+        let refused = auth.login(name, password.to_owned(), client()).await.expect_err("refused");
         assert_eq!(refused.to_string(), "the name or the password is wrong");
     }
-    let signed = auth.login("alice", PASSWORD.to_owned(), client()).await.ok().expect("signed in");
+    let signed = auth.login("alice", PASSWORD.to_owned(), client()).await.expect("signed in");
     let judged = [
         auth.judge(shown(None, Some(&signed.cookie))),
         by_bearer(&auth, &signed.access_token),
@@ -135,8 +135,8 @@ async fn what_crossed_in_clear_is_ended() {
     let admin = auth.judge(Shown { origin: &Origin::LocalRoot, ..shown(None, None) }).expect("judged").expect("known");
     let (_, _, secret) = auth.token_create(&admin, "t".to_owned(), None, 1, "root").await.expect("a token");
     let (_, _, other) = auth.token_create(&admin, "u".to_owned(), None, 1, "root").await.expect("a token");
-    let first = auth.login("root", PASSWORD.to_owned(), client()).await.ok().expect("signed in");
-    let second = auth.login("root", PASSWORD.to_owned(), client()).await.ok().expect("signed in");
+    let first = auth.login("root", PASSWORD.to_owned(), client()).await.expect("signed in");
+    let second = auth.login("root", PASSWORD.to_owned(), client()).await.expect("signed in");
     auth.compromised(Some(&format!("Bearer {}", first.access_token)), None).await;
     auth.compromised(Some(&format!("Bearer {secret}")), Some(&second.cookie)).await;
     // With a wrong secret nobody ends another's token.
@@ -153,7 +153,7 @@ async fn a_token_is_checked_within_50_us() {
     user(&auth, "root", Role::Admin).await;
     let admin = auth.judge(Shown { origin: &Origin::LocalRoot, ..shown(None, None) }).expect("judged").expect("known");
     let (_, _, secret) = auth.token_create(&admin, "t".to_owned(), None, 1, "root").await.expect("a token");
-    let signed = auth.login("root", PASSWORD.to_owned(), client()).await.ok().expect("signed in");
+    let signed = auth.login("root", PASSWORD.to_owned(), client()).await.expect("signed in");
     let mut times = Vec::new();
     for token in [secret, signed.access_token] {
         let mut took: Vec<Duration> = (0..200)

@@ -12,7 +12,7 @@ const FREE_BY_SOURCE: u32 = 20;
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(900);
 /// After so long without a failure all is forgotten.
-const FORGET: Duration = Duration::from_secs(900);
+const FORGET: Duration = Duration::from_secs(3600);
 /// What is remembered at most; the rest shares one count, so that a flood of names fills nothing.
 const REMEMBERED: usize = 4096;
 

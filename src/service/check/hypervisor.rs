@@ -9,6 +9,7 @@ use super::host::service_user;
 use super::{Finding, Reach, Settings, Subject};
 use crate::host::accounts::Accounts;
 use crate::host::kvm::{KvmDevice, kvm_device};
+use crate::host::paths::Opener;
 use crate::host::{HostRoot, software, space};
 use crate::hypervisor::{AcceleratorChoice, HostOffer, HypervisorError, Kernel, Proof, Result};
 use crate::model::definition::PoolFacts;
@@ -143,9 +144,9 @@ fn of_offer(
     let qemu = Subject::Qemu.ok(format!("{} {}", offer.hypervisor, offer.hypervisor_version));
     // The first probe after an installation takes its time; what takes as long again is never kept.
     let took = if took > SLOW && took < VERY_SLOW { asked_again(reach).unwrap_or(took) } else { took };
-    let qemu_user = if system { accounts.qemu_user(&HostRoot::default()) } else { user.to_owned() };
-    let device = kvm_device(Path::new("/dev/kvm"), &qemu_user, accounts);
-    vec![libvirt, qemu, kvm(settings, reach, offer, &device, &qemu_user), speed(took)]
+    let opener = Opener::of_qemu(&HostRoot::default(), offer.qemu_ids);
+    let device = kvm_device(Path::new("/dev/kvm"), &opener, accounts);
+    vec![libvirt, qemu, kvm(settings, reach, offer, &device, &opener.name), speed(took)]
 }
 
 /// How long the same question takes on a new connection, which knows no answer yet.

@@ -99,15 +99,7 @@ pub(super) async fn open(
     let (typed, waiting) = mpsc::channel(TYPED);
     let (end, ended) = mpsc::unbounded_channel();
     let now = Instant::now();
-    let line = Arc::new(Line {
-        ring: Mutex::new(Ring::at(base)),
-        told: watch::channel(Told { end: base, over: None }).0,
-        typed,
-        viewers: AtomicUsize::new(0),
-        keep_until: Mutex::new(now + LINGER),
-        changed: Notify::new(),
-        closed: CancellationToken::new(),
-    });
+    let line = Arc::new(Line::new(base, typed));
     let mut driver = Driver {
         line: Arc::clone(&line),
         source,
@@ -123,6 +115,18 @@ pub(super) async fn open(
 }
 
 impl Line {
+    fn new(base: u64, typed: mpsc::Sender<Bytes>) -> Self {
+        Self {
+            ring: Mutex::new(Ring::at(base)),
+            told: watch::channel(Told { end: base, over: None }).0,
+            typed,
+            viewers: AtomicUsize::new(0),
+            keep_until: Mutex::new(Instant::now() + LINGER),
+            changed: Notify::new(),
+            closed: CancellationToken::new(),
+        }
+    }
+
     fn heard(&self, said: &[u8]) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.push(said);
@@ -307,6 +311,14 @@ impl Viewer {
     #[must_use]
     pub fn typing(&self) -> mpsc::Sender<Bytes> {
         self.line.typed.clone()
+    }
+}
+
+#[cfg(test)]
+impl Viewer {
+    /// Of a port that says nothing.
+    pub(crate) fn of_silence() -> Self {
+        Arc::new(Line::new(0, mpsc::channel(TYPED).0)).viewer(None)
     }
 }
 

@@ -80,6 +80,33 @@ pub enum NotAdmitted {
     Full,
 }
 
+/// Who is let in: a ticket for each, and so many places.
+struct Door {
+    tickets: Tickets,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { tickets: Tickets::default(), places: Arc::new(Semaphore::new(MOST)) }
+    }
+}
+
+impl Door {
+    fn ticket(&self, id: VmId, wanted: Wanted) -> Result<String, ServiceError> {
+        if self.places.available_permits() == 0 {
+            return Err(ServiceError::Exhausted(NotAdmitted::Full.to_string()));
+        }
+        self.tickets.issue(id, wanted)
+    }
+
+    fn admit(&self, id: VmId, secret: &str, is_it: fn(Wanted) -> bool) -> Result<Admitted, NotAdmitted> {
+        let wanted = self.tickets.redeem(secret, id).filter(|wanted| is_it(*wanted)).ok_or(NotAdmitted::BadTicket)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| NotAdmitted::Full)?;
+        Ok(Admitted { vm: id, wanted, _place: place })
+    }
+}
+
 /// Why a console has ended; the sentences are for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Over {
@@ -133,8 +160,7 @@ fn is_there(state: PowerState) -> bool {
 pub struct ConsoleService {
     core: Arc<Core>,
     vms: Arc<VmService>,
-    tickets: Tickets,
-    places: Arc<Semaphore>,
+    door: Door,
     /// Of calls that ask QEMU.
     asking: Turns,
     /// Of opening and closing a serial port.
@@ -178,8 +204,7 @@ impl ConsoleService {
         Self {
             core,
             vms,
-            tickets: Tickets::default(),
-            places: Arc::new(Semaphore::new(MOST)),
+            door: Door::default(),
             asking: Turns::default(),
             opening: Turns::default(),
             lines: Mutex::default(),
@@ -221,10 +246,7 @@ impl ConsoleService {
                 line.keep(ticket::GOOD_FOR + LINGER);
             }
         }
-        if self.places.available_permits() == 0 {
-            return Err(ServiceError::Exhausted(NotAdmitted::Full.to_string()));
-        }
-        let secret = self.tickets.issue(id, wanted)?;
+        let secret = self.door.ticket(id, wanted)?;
         let seconds = u32::try_from(ticket::GOOD_FOR.as_secs()).unwrap_or(u32::MAX);
         Ok(Granted { secret, expires_at: Moment::now().plus_seconds(seconds) })
     }
@@ -234,9 +256,7 @@ impl ConsoleService {
     /// # Errors
     /// Why not.
     pub fn admit(&self, id: VmId, secret: &str, is_it: fn(Wanted) -> bool) -> Result<Admitted, NotAdmitted> {
-        let wanted = self.tickets.redeem(secret, id).filter(|wanted| is_it(*wanted)).ok_or(NotAdmitted::BadTicket)?;
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| NotAdmitted::Full)?;
-        Ok(Admitted { vm: id, wanted, _place: place })
+        self.door.admit(id, secret, is_it)
     }
 
     /// The VM's display, as a pipe of RFB.
@@ -465,5 +485,33 @@ fn unoffered(field: &str, error: HypervisorError) -> ServiceError {
         ServiceError::Unimplemented { field: field.to_owned(), message }
     } else {
         ServiceError::from(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_are_let_in_and_one_more_is_told_what_to_do() {
+        let vm = VmId(uuid::Uuid::from_u128(1));
+        let door = Door::default();
+        let any = |_: Wanted| true;
+        // One whose ticket was good when the last place was still free.
+        let late = door.ticket(vm, Wanted::Vnc).expect("there is room");
+        let mut inside: Vec<Admitted> = (0..MOST)
+            .map(|_| {
+                let secret = door.ticket(vm, Wanted::Vnc).expect("there is room");
+                door.admit(vm, &secret, any).expect("there is a place")
+            })
+            .collect();
+        let refusal = "1000 consoles are open on this host; close some first";
+        let refused = door.ticket(vm, Wanted::Vnc);
+        assert!(matches!(&refused, Err(ServiceError::Exhausted(why)) if why == refusal), "{refused:?}");
+        assert_eq!(door.admit(vm, &late, any).expect_err("it is full").to_string(), refusal);
+        // Whoever leaves makes room.
+        inside.pop();
+        let secret = door.ticket(vm, Wanted::Vnc).expect("there is room again");
+        assert!(door.admit(vm, &secret, any).is_ok());
     }
 }

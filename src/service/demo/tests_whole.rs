@@ -119,11 +119,11 @@ async fn the_first_comparison_finds_what_was_seeded() {
                 ConditionStatus::True
             }
             ConditionKind::MemoryPressure | ConditionKind::DiskPressure => ConditionStatus::False,
-            ConditionKind::KvmAvailable => ConditionStatus::Unknown,
+            ConditionKind::KvmAvailable | ConditionKind::BackupFresh => ConditionStatus::Unknown,
         };
         assert_eq!(status, wanted, "{kind:?}");
     }
-    assert_eq!(local.conditions.len(), 6);
+    assert_eq!(local.conditions.len(), 7);
     until("the other nodes report", || {
         let picture = house.nodes.picture();
         picture.nodes.len() == 3

@@ -210,7 +210,7 @@ impl NodeService {
     /// # Errors
     /// `Invalid` for a limit out of bounds; `NotFound` for a node that never was.
     pub fn events(&self, id: NodeId, severities: &[Severity], limit: i32) -> Result<Vec<SequencedEvent>, ServiceError> {
-        self.core.keep_now()?;
+        self.core.keep_if_possible();
         let limit = match usize::try_from(limit) {
             Ok(0) => EVENTS_DEFAULT,
             Ok(limit) if limit <= EVENTS_MAX => limit,

@@ -18,8 +18,9 @@ use crate::model::definition::{PoolFacts, VolumeRef};
 use crate::model::event::{Event, Severity};
 use crate::model::node::{NodeFacts, NodeLoad, NodeRecord};
 use crate::model::vm::Moment;
+use crate::store::BackupStatus;
 
-use super::super::conditions::{self, Evidence, Filesystem, Turn};
+use super::super::conditions::{self, BackupEvidence, Evidence, Filesystem, Turn};
 use super::super::core::blocking;
 use super::super::error::ServiceError;
 use super::NodeService;
@@ -156,8 +157,9 @@ impl NodeService {
             (asked || due(known.measured, MEASURE_EVERY), due(known.facts, FACTS_EVERY))
         };
         if measure {
-            let offer = self.measure().await?;
+            // Also where it fails: what cannot be kept is not tried at every beat.
             self.due().measured = Some(now);
+            let offer = self.measure().await?;
             if facts || (offer.is_some() && !self.due().with_offer) {
                 self.refresh_facts(offer.as_deref()).await?;
                 let mut due = self.due();
@@ -194,6 +196,7 @@ impl NodeService {
             pools: libvirt.pools,
             networks: libvirt.networks,
             bridges,
+            backup: backup_evidence(&self.core.store.backup_status()),
         };
         self.show(&evidence, pools);
         self.keep_heartbeat().await?;
@@ -352,6 +355,17 @@ fn with_storage(mut load: NodeLoad, filesystems: &[Filesystem]) -> NodeLoad {
     load.storage_used_bytes = used;
     load.storage_total_bytes = total;
     load
+}
+
+/// Backups, as of now.
+fn backup_evidence(status: &BackupStatus) -> BackupEvidence {
+    match status {
+        BackupStatus::NotKept => BackupEvidence::NotKept,
+        BackupStatus::Kept { newest, failure } => BackupEvidence::Kept {
+            age_seconds: newest.map(|at| Moment::now().seconds_since(at)),
+            failure: failure.clone(),
+        },
+    }
 }
 
 #[cfg(test)]

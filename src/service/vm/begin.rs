@@ -200,16 +200,17 @@ impl VmService {
             })
         })
         .await;
-        // A commit that fails leaves the intent in the store: the next start finds and ends it.
-        if let Err(error) = &committed {
+        // A commit that fails leaves the intent in the store, as a crash does, and it is taken up in
+        // the same way once the store takes writes again.
+        if let Err(error) = committed {
             tracing::error!(operation = %operation.id, %error, "the end of an operation could not be kept");
-            core.inventory.edit(id, |vm| vm.operation = None);
+            operations.leave(running, "its end could not be kept");
+            return Err(error);
         }
         operations.settle(running, Operation::clone(&finished));
         operations.announce(&finished);
         operations.release(running);
         result?;
-        committed?;
         core.inventory.get(id).ok_or_else(|| ServiceError::no_vm(id))
     }
 

@@ -50,16 +50,16 @@ pub struct Item {
     pub name: String,
     /// Why it stays; empty for what goes.
     pub reason: String,
-    /// On the host's disks; 0: not known.
-    pub size_bytes: u64,
+    /// On the host's disks; `None`: it takes room, and how much is not known.
+    pub size_bytes: Option<u64>,
 }
 
 impl Item {
-    fn goes(kind: ItemKind, name: impl Into<String>, size_bytes: u64) -> Self {
+    fn goes(kind: ItemKind, name: impl Into<String>, size_bytes: Option<u64>) -> Self {
         Self { kind, name: name.into(), reason: String::new(), size_bytes }
     }
 
-    fn stays(kind: ItemKind, name: impl Into<String>, size_bytes: u64, reason: impl Into<String>) -> Self {
+    fn stays(kind: ItemKind, name: impl Into<String>, size_bytes: Option<u64>, reason: impl Into<String>) -> Self {
         Self { kind, name: name.into(), reason: reason.into(), size_bytes }
     }
 }
@@ -72,10 +72,10 @@ pub struct DeletionPlan {
 }
 
 impl DeletionPlan {
-    /// Bytes on the host's disks that would become free.
+    /// Bytes on the host's disks that would become free, as far as is known.
     #[must_use]
     pub fn reclaimed_bytes(&self) -> u64 {
-        self.gone.iter().map(|item| item.size_bytes).fold(0, u64::saturating_add)
+        self.gone.iter().filter_map(|item| item.size_bytes).fold(0, u64::saturating_add)
     }
 }
 
@@ -101,17 +101,18 @@ fn plan(core: &Core, vm: &Vm, how: DeleteVm) -> Result<DeletionPlan, ServiceErro
     let mut plan = DeletionPlan::default();
     if how.remove_from_inventory_only {
         let left = "only this server forgets the VM; libvirt's is left alone";
-        plan.kept.push(Item::stays(ItemKind::Definition, vm.record.hypervisor_name.clone(), 0, left));
+        plan.kept.push(Item::stays(ItemKind::Definition, vm.record.hypervisor_name.clone(), Some(0), left));
         let all = which_disks(core, id, DeleteVm { delete_volumes: false, ..how })?;
         plan.kept.extend(all.staying.into_iter().map(|item| Item { reason: left.to_owned(), ..item }));
         return Ok(plan);
     }
-    plan.gone.push(Item::goes(ItemKind::Definition, vm.record.hypervisor_name.clone(), 0));
+    plan.gone.push(Item::goes(ItemKind::Definition, vm.record.hypervisor_name.clone(), Some(0)));
     let disks = which_disks(core, id, how)?;
     plan.gone.extend(
-        disks.going.into_iter().map(|(at, facts)| {
-            Item::goes(ItemKind::Volume, named(&at), facts.map_or(0, |facts| facts.allocation_bytes))
-        }),
+        disks
+            .going
+            .into_iter()
+            .map(|(at, facts)| Item::goes(ItemKind::Volume, named(&at), facts.map(|facts| facts.allocation_bytes))),
     );
     plan.kept.extend(disks.staying);
     let Some(belongings) = core.hypervisor.belongings(id)? else { return Ok(plan) };
@@ -125,26 +126,33 @@ fn plan(core: &Core, vm: &Vm, how: DeleteVm) -> Result<DeletionPlan, ServiceErro
         }
     }
     if belongings.has_saved_memory {
-        plan.gone.push(Item::goes(ItemKind::SavedMemory, "saved memory", 0));
+        let path = belongings.saved_memory_path;
+        let size = path.as_deref().and_then(allocated);
+        plan.gone.push(Item::goes(
+            ItemKind::SavedMemory,
+            path.unwrap_or_else(|| vm.record.hypervisor_name.clone()),
+            size,
+        ));
     }
     if !belongings.snapshots.is_empty() {
-        plan.gone.push(Item::goes(ItemKind::Snapshots, belongings.snapshots.join(", "), 0));
+        // What libvirt knows of them goes; what they hold is counted with their volumes.
+        plan.gone.push(Item::goes(ItemKind::Snapshots, belongings.snapshots.join(", "), Some(0)));
     }
     match belongings.tpm {
         TpmState::None => {}
-        TpmState::Goes => plan.gone.push(Item::goes(ItemKind::TpmState, "state of the TPM", 0)),
+        TpmState::Goes => plan.gone.push(Item::goes(ItemKind::TpmState, "state of the TPM", None)),
         TpmState::Stays => plan.kept.push(Item::stays(
             ItemKind::TpmState,
             "state of the TPM",
-            0,
+            None,
             "the VM's TPM is persistent: its state outlives the VM",
         )),
     }
     Ok(plan)
 }
 
-fn allocated(path: &str) -> u64 {
-    paths::allocated(Path::new(path)).unwrap_or(0)
+fn allocated(path: &str) -> Option<u64> {
+    paths::allocated(Path::new(path))
 }
 
 fn named(at: &VolumeRef) -> String {
@@ -174,7 +182,7 @@ pub(super) fn which_disks(core: &Core, id: VmId, how: DeleteVm) -> Result<Disks,
             None if pool.active || pool.id.is_nil() => continue,
             None => format!("{}/{}", pool.path.trim_end_matches('/'), at.volume),
         };
-        let size = facts.as_ref().map_or(0, |facts| facts.allocation_bytes);
+        let size = facts.as_ref().map(|facts| facts.allocation_bytes);
         if let Some(backing) = facts.as_ref().and_then(|facts| facts.backing_path.as_ref()) {
             let reason = format!("it is the image under {}, and was not made for this VM", named(at));
             disks.staying.push(Item::stays(ItemKind::File, backing, size_of(core, backing)?, reason));
@@ -203,9 +211,9 @@ pub(super) fn which_disks(core: &Core, id: VmId, how: DeleteVm) -> Result<Disks,
 }
 
 /// By libvirt's word, else by the file system's.
-fn size_of(core: &Core, path: &str) -> Result<u64, ServiceError> {
+fn size_of(core: &Core, path: &str) -> Result<Option<u64>, ServiceError> {
     let facts = core.hypervisor.volume_by_path(path)?;
-    Ok(facts.map_or_else(|| allocated(path), |facts| facts.allocation_bytes))
+    Ok(facts.map_or_else(|| allocated(path), |facts| Some(facts.allocation_bytes)))
 }
 
 fn why_it_stays(
@@ -236,4 +244,30 @@ fn why_it_stays(
     let based =
         core.hypervisor.volumes(&at.pool)?.into_iter().find(|other| other.backing_path.as_deref() == Some(path));
     Ok(based.map(|other| format!("volume {} is an overlay of it", other.at.volume)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_known_or_said_not_to_be() {
+        let home = tempfile::tempdir().expect("a directory");
+        let saved = home.path().join("web-1.save");
+        let path = saved.to_str().expect("text");
+        assert_eq!(allocated(path), None, "nothing is there to look at");
+        std::fs::write(&saved, vec![7; 1 << 16]).expect("a file");
+        let known = allocated(path).expect("it is there");
+        assert!(known >= 1 << 16, "{known}");
+        let gone = vec![
+            Item::goes(ItemKind::Definition, "web-1", Some(0)),
+            Item::goes(ItemKind::SavedMemory, path, Some(known)),
+            Item::goes(ItemKind::TpmState, "state of the TPM", None),
+        ];
+        assert_eq!(
+            DeletionPlan { gone, kept: Vec::new() }.reclaimed_bytes(),
+            known,
+            "what is not known counts nothing"
+        );
+    }
 }

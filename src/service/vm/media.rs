@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::host::HostRoot;
 use crate::host::paths::{Access, Fault, Kind, Look, Opener};
-use crate::hypervisor::{Hypervisor, HypervisorError};
+use crate::hypervisor::{self, Hypervisor, HypervisorError, MediaSide};
 use crate::model::id::VmId;
 use crate::model::operation::{Intent, Verb};
+use crate::model::spec::VmSpec;
 use crate::model::validate;
 
 use super::super::error::ServiceError;
@@ -88,7 +89,7 @@ impl VmService {
         let (of, medium, tray) = (drive.clone(), path.clone(), how.tray);
         let done = self
             .call(&hold, move |h| {
-                let changed = h.change_media(id, &of, Some(medium.as_str()).filter(|path| !path.is_empty()), tray);
+                let changed = change(h, id, &of, &medium, tray);
                 // Kept apart: libvirt's refusal is about the medium, not about the specification.
                 changed.map_or_else(|error| Ok(Err(error)), |()| h.describe(id).map(Ok))
             })
@@ -114,6 +115,41 @@ impl VmService {
         .await;
         self.afterwards(id);
         answer
+    }
+}
+
+/// Change what a drive holds, in the running guest and in the definition, or in neither: an empty path
+/// empties it. Repeated, it changes nothing.
+pub(crate) fn change(
+    hypervisor: &dyn Hypervisor,
+    id: VmId,
+    drive: &str,
+    path: &str,
+    tray: Tray,
+) -> hypervisor::Result<()> {
+    let put = |path: &str, side| hypervisor.change_media(id, drive, Some(path).filter(|path| !path.is_empty()), side);
+    let before = hypervisor.describe(id)?;
+    // The guest first: it alone may refuse.
+    let done = put(path, MediaSide::Running(tray)).and_then(|runs| Ok((runs, put(path, MediaSide::Defined)?)));
+    match done {
+        Ok((false, false)) => Err(HypervisorError::NotFound(format!("there is no CD-ROM drive \"{drive}\""))),
+        Ok((true, _) | (_, true)) => Ok(()),
+        Err(error) => {
+            let held = |spec: &VmSpec| {
+                spec.cdroms.iter().find(|cdrom| cdrom.id == drive).map(|cdrom| cdrom.medium().to_owned())
+            };
+            let running = before.as_ref().and_then(|vm| vm.running_spec.as_ref()).and_then(held);
+            let defined = before.as_ref().and_then(|vm| held(&vm.spec));
+            // By force: the guest may have taken hold of what it got a moment ago, and has its old one back.
+            for (held, side) in [(running, MediaSide::Running(Tray::Force)), (defined, MediaSide::Defined)] {
+                if let Some(held) = held
+                    && let Err(why) = put(&held, side)
+                {
+                    tracing::warn!(vm = %id, drive, %why, "what the drive held could not be put back");
+                }
+            }
+            Err(error)
+        }
     }
 }
 

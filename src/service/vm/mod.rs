@@ -46,6 +46,7 @@ pub(crate) mod recovery {
     pub(crate) use super::begin::ended;
     pub(crate) use super::create::{forget_created, undo as undo_create};
     pub(crate) use super::delete::{forget_deleted, remove as remove_from_host};
+    pub(crate) use super::media::change as change_medium;
 }
 
 /// Whether the picture has been compared with libvirt since the last connection.
@@ -91,7 +92,7 @@ impl VmService {
     /// `Invalid` for a limit out of bounds.
     pub fn events(&self, wanted: &ListEvents) -> Result<Vec<crate::model::event::SequencedEvent>, ServiceError> {
         // Outside changes wait a moment before they are kept; a reader must not miss them.
-        self.core.keep_now()?;
+        self.core.keep_if_possible();
         let limit = match usize::try_from(wanted.limit) {
             Ok(0) => 100,
             Ok(limit) if limit <= 1000 => limit,

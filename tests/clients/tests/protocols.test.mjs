@@ -11,6 +11,7 @@ import { consoleScenarios } from "../scenarios/consoles.mjs";
 import { nodeScenarios } from "../scenarios/nodes.mjs";
 import { operationScenarios } from "../scenarios/operations.mjs";
 import { pastScenarios } from "../scenarios/past.mjs";
+import { stateScenarios } from "../scenarios/state.mjs";
 import { DEV_WORKSTATION, vmScenarios } from "../scenarios/vms.mjs";
 
 before(async () => {
@@ -36,6 +37,7 @@ for (const { title, slug, open } of TRANSPORTS) {
       operations: createClient(service("OperationService"), transport),
       events: createClient(service("EventService"), transport),
       metrics: createClient(service("MetricService"), transport),
+      state: createClient(service("StateService"), transport),
     };
 
     vmScenarios(context);
@@ -43,6 +45,7 @@ for (const { title, slug, open } of TRANSPORTS) {
     nodeScenarios(context);
     operationScenarios(context);
     pastScenarios(context);
+    stateScenarios(context);
 
     it("left no RPC out", () => {
       assert.deepEqual(coverage.missing(), []);

@@ -43,43 +43,54 @@ export class Complaints {
   }
 }
 
+/** A browser with a profile of its own, which goes with it. */
+export async function openBrowser() {
+  const profile = mkdtempSync(join(tmpdir(), "qk-ui-browser-"));
+  const browser = await chromium.launch({
+    executablePath: EXECUTABLE,
+    headless: true,
+    args: QUIET,
+    env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
+  });
+  const close = async () => {
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return { browser, close };
+}
+
+/** A window on a server: pages of one window share its storage. */
+export async function openWindow(browser, baseURL, { size = WIDE, theme = "light" } = {}) {
+  const window = await browser.newContext({
+    viewport: size,
+    colorScheme: theme,
+    reducedMotion: "reduce",
+    timezoneId: "UTC",
+    baseURL,
+    hasTouch: size.width < 640,
+  });
+  window.setDefaultTimeout(PATIENCE_MS);
+  return window;
+}
+
 /**
  * A file of tests: one server and one browser for all of them. `start` makes the server; each test
  * gets what opens pages.
  */
 export function suite(start) {
   const held = {};
-  let profile;
+  let close;
   before(async () => {
     mkdirSync(SCREENSHOTS, { recursive: true });
-    profile = mkdtempSync(join(tmpdir(), "qk-ui-browser-"));
     held.server = await start();
-    held.browser = await chromium.launch({
-      executablePath: EXECUTABLE,
-      headless: true,
-      args: QUIET,
-      env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
-    });
+    ({ browser: held.browser, close } = await openBrowser());
   }, { timeout: 120_000 });
   after(async () => {
-    await held.browser?.close();
+    await close?.();
     await held.server?.end();
-    rmSync(profile, { recursive: true, force: true });
   });
 
-  /** A window: pages of one window share its storage. */
-  const newWindow = async ({ size = WIDE, theme = "light" } = {}) => {
-    const window = await held.browser.newContext({
-      viewport: size,
-      colorScheme: theme,
-      reducedMotion: "reduce",
-      timezoneId: "UTC",
-      baseURL: held.server.url,
-      hasTouch: size.width < 640,
-    });
-    window.setDefaultTimeout(PATIENCE_MS);
-    return window;
-  };
+  const newWindow = (options) => openWindow(held.browser, held.server.url, options);
 
   /** One test, with a page. A failure shows the page and the end of the server's log. */
   const onPage = (name, options, body) => {

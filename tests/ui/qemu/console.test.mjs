@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findings } from "../lib/axe.mjs";
-import { SCREENSHOTS, isLive, suite } from "../lib/browser.mjs";
+import { SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
 import { logIn, opens, picture, shows, type, typeText } from "../lib/console.mjs";
 import { BOOT_MS, Host, IMAGE, startGuest } from "../lib/host.mjs";
+import { look } from "../lib/look.mjs";
 import { eventually } from "../lib/wait.mjs";
 
 const { onPage } = suite(() => Host.serve());
@@ -46,6 +47,20 @@ onPage("from the open page to the console of a guest that is made there", LONG, 
   await page.bringToFront();
   await page.screenshot({ path: join(SCREENSHOTS, "readme-console.png") });
   assert.deepEqual(await findings(page), [], "axe, the screen");
+
+  for (const theme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.getByRole("button", { name: "Keys", exact: true }).click();
+    await look(page, "console-keys", theme, () => page.getByRole("menuitem", { name: "Ctrl-Alt-F1", exact: true }).waitFor());
+    await page.keyboard.press("Escape");
+    await page.getByRole("menu").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Type text" }).click();
+    const text = page.getByLabel(/^Text to type/);
+    await text.fill("apt-get update && apt-get install -y curl\n");
+    await look(page, "console-type", theme, () => text.waitFor());
+    await page.locator(".q-con-type").getByRole("button", { name: "Close" }).click();
+    await page.setViewportSize(WIDE);
+  }
 
   const before = await picture(page);
   await typeText(page, "root\n");

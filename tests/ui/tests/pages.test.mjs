@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { findings } from "../lib/axe.mjs";
-import { NARROW, SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
+import { SCREENSHOTS, WIDE, isLive, suite } from "../lib/browser.mjs";
+import { look } from "../lib/look.mjs";
 import { NO_CONSOLES, PAGES, RUNNING, idsOf, routedModules } from "../lib/pages.mjs";
 import { Server } from "../lib/server.mjs";
 
@@ -25,10 +26,6 @@ const { onPage } = suite(async () => {
   return server;
 });
 
-/** Wider than the window, or than the frame that the page stands in: something sticks out at the side. */
-const sticksOut = (page) =>
-  page.evaluate(() => [document.documentElement, ...document.querySelectorAll("main")].some((box) => box.scrollWidth > box.clientWidth));
-
 for (const one of PAGES) {
   for (const theme of ["light", "dark"]) {
     onPage(`${one.module}, ${theme}`, { theme, size: WIDE, expected: NO_CONSOLES }, async ({ page, server }) => {
@@ -36,17 +33,8 @@ for (const one of PAGES) {
       await page.goto(address);
       if (!one.module.startsWith("console/")) await isLive(page);
       await one.shows(page).waitFor();
-      await page.evaluate(() => document.fonts.ready);
       assert.doesNotMatch(await page.locator("body").innerText(), FAILED);
-      await page.screenshot({ path: join(SCREENSHOTS, `${one.name}-${theme}-1440.png`) });
-      assert.deepEqual(await findings(page), [], "axe");
-      assert.equal(await sticksOut(page), false, "it is wider than the window at 1440");
-
-      await page.setViewportSize(NARROW);
-      await one.shows(page).waitFor();
-      await page.screenshot({ path: join(SCREENSHOTS, `${one.name}-${theme}-390.png`) });
-      assert.deepEqual(await findings(page), [], "axe at 390");
-      assert.equal(await sticksOut(page), false, "it is wider than the window at 390");
+      await look(page, one.name, theme, () => one.shows(page).waitFor());
     });
   }
 }

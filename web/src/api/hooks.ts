@@ -7,9 +7,9 @@ import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import type { Operation } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import type { ConnectionState } from './live';
 import type { NodePoint } from './node_metrics';
+import type { Point } from './points';
 import { events, live, nodeMetrics, nodes, operations, usage, vmMetrics, vms } from './stores';
 import type { DiskTotals, VmUsage } from './usage';
-import type { VmPoint } from './vm_metrics';
 
 export function useConnection(): ConnectionState {
   return useSyncExternalStore(live.subscribe, live.state);
@@ -82,7 +82,7 @@ export function useNodeMetrics(nodeId: string): readonly NodePoint[] {
 }
 
 /** What a VM did in the last minutes, oldest first. */
-export function useVmMetrics(vmId: string): readonly VmPoint[] {
+export function useVmMetrics(vmId: string): readonly Point[] {
   return useSyncExternalStore(
     useCallback((listener: () => void) => vmMetrics.subscribe(vmId, listener), [vmId]),
     useCallback(() => vmMetrics.points(vmId), [vmId]),

@@ -1,66 +1,49 @@
-// What a node does, measured by measured, while something on the page shows it.
+// What one node does: counters become rates here. Its disks are not among what is heard live.
 
 import type { NodeMetrics } from '@/gen/Quantixkvm/compute/v1/node_service_pb';
 import type { Live } from './live';
-import { Signal, type Schedule, type Unsubscribe } from './signal';
+import { NOTHING, perSecond, type Feed, type Point } from './points';
 
-export interface NodePoint {
-  /** Milliseconds since 1970, by this browser's clock. */
+export interface NodePoint extends Point {
+  readonly memoryTotal: number;
+}
+
+interface Measured {
   readonly at: number;
   readonly metrics: NodeMetrics;
 }
 
-/** Ten minutes of one every two seconds. */
-const KEPT = 300;
 const EVERY_SEC = 2;
 
-interface Watched {
-  points: readonly NodePoint[];
-  watchers: number;
-  end: Unsubscribe | null;
-  readonly signal: Signal;
+export function pointOfNode(at: number, metrics: NodeMetrics, before: Measured | null): NodePoint {
+  const past = before?.metrics;
+  const millis = before === null ? 0 : at - before.at;
+  return {
+    ...NOTHING,
+    at,
+    cpu: metrics.cpuUsagePercent,
+    memory: Number(metrics.memoryUsedBytes),
+    rx: perSecond(metrics.networkRxBytes, past?.networkRxBytes, millis),
+    tx: perSecond(metrics.networkTxBytes, past?.networkTxBytes, millis),
+    memoryTotal: Number(metrics.memoryTotalBytes),
+  };
 }
 
-const NONE: readonly NodePoint[] = [];
-
-export class NodeMetricsStore {
-  private readonly watched = new Map<string, Watched>();
-
-  constructor(
-    private readonly live: Live,
-    private readonly schedule?: Schedule,
-    private readonly now: () => number = Date.now,
-  ) {}
-
-  readonly points = (nodeId: string): readonly NodePoint[] => this.watched.get(nodeId)?.points ?? NONE;
-
-  /** Watches one node while anyone listens. */
-  subscribe(nodeId: string, listener: () => void): Unsubscribe {
-    let watched = this.watched.get(nodeId);
-    if (watched === undefined) {
-      watched = { points: NONE, watchers: 0, end: null, signal: new Signal(this.schedule) };
-      this.watched.set(nodeId, watched);
-    }
-    const { signal } = watched;
-    const it = watched;
-    const silent = signal.subscribe(listener);
-    it.watchers += 1;
-    it.end ??= this.live.watch({
+/** By this browser's clock: the message has none. */
+export function feedOfNodes(live: Live, now: () => number = Date.now): Feed<NodePoint> {
+  return (nodeId, take) => {
+    let before: Measured | null = null;
+    return live.watch({
       ask: () => ({ case: 'nodeMetrics', value: { nodeId, intervalSec: EVERY_SEC } }),
+      onBegin: () => {
+        before = null;
+      },
       onMessage: (message) => {
         if (message.case !== 'nodeMetrics') return;
-        it.points = [...it.points.slice(1 - KEPT), { at: this.now(), metrics: message.value }];
-        signal.emit();
+        const at = now();
+        take(pointOfNode(at, message.value, before));
+        before = { at, metrics: message.value };
       },
     });
-    return () => {
-      silent();
-      it.watchers -= 1;
-      setTimeout(() => {
-        if (it.watchers > 0) return;
-        it.end?.();
-        it.end = null;
-      }, 1000);
-    };
-  }
+  };
 }

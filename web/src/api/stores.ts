@@ -13,10 +13,11 @@ import { call, run } from './call';
 import { Collection } from './collection';
 import { Live } from './live';
 import { EventLog } from './event_log';
-import { NodeMetricsStore } from './node_metrics';
+import { feedOfNodes } from './node_metrics';
+import { PointStore } from './points';
 import type { Unsubscribe } from './signal';
 import { UsageStore } from './usage';
-import { VmMetricsStore } from './vm_metrics';
+import { feedOfVms } from './vm_metrics';
 import { isOlder } from './vm_order';
 
 function openSocket(): WebSocket {
@@ -29,8 +30,8 @@ export const vms = new Collection<VirtualMachine>();
 export const nodes = new Collection<Node>();
 export const operations = new Collection<Operation>();
 export const usage = new UsageStore(live);
-export const nodeMetrics = new NodeMetricsStore(live);
-export const vmMetrics = new VmMetricsStore(live);
+export const nodeMetrics = new PointStore(feedOfNodes(live));
+export const vmMetrics = new PointStore(feedOfVms(live));
 export const events = new EventLog();
 
 /** Ended operations that are kept, newest; the page of operations asks the server for more. */

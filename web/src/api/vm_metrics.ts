@@ -1,43 +1,16 @@
-// What one VM does, measured by measured, while something on the page shows it. Counters become
-// rates here, by the server's own clock.
+// What one VM does: counters become rates here, by the server's own clock.
 
-import type { VMUsageUpdate } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import type { ResourceUsage } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import type { Live } from './live';
-import { Signal, type Schedule, type Unsubscribe } from './signal';
+import { NOTHING, perSecond, type Feed, type Point } from './points';
 
-/** One moment. Null: not measured, as while the VM is off. */
-export interface VmPoint {
-  /** Milliseconds since 1970. */
+interface Measured {
   readonly at: number;
-  readonly cpu: number | null;
-  readonly memory: number | null;
-  readonly diskRead: number | null;
-  readonly diskWrite: number | null;
-  readonly rx: number | null;
-  readonly tx: number | null;
+  readonly usage: ResourceUsage;
 }
 
-/** Ten minutes of one every two seconds. */
-const KEPT = 300;
-const NONE: readonly VmPoint[] = [];
-
-interface Watched {
-  points: readonly VmPoint[];
-  before: { at: number; usage: ResourceUsage } | null;
-  watchers: number;
-  end: Unsubscribe | null;
-  readonly signal: Signal;
-}
-
-/** What a counter grew by a second. Null: nothing to compare with, or it began anew. */
-function perSecond(now: bigint, before: bigint | undefined, millis: number): number | null {
-  if (before === undefined || now < before || millis <= 0) return null;
-  return (Number(now - before) * 1000) / millis;
-}
-
-export function pointOf(at: number, usage: ResourceUsage | undefined, before: { at: number; usage: ResourceUsage } | null): VmPoint {
-  if (usage === undefined) return { at, cpu: null, memory: null, diskRead: null, diskWrite: null, rx: null, tx: null };
+export function pointOf(at: number, usage: ResourceUsage | undefined, before: Measured | null): Point {
+  if (usage === undefined) return { at, ...NOTHING };
   const past = before?.usage;
   const millis = before === null ? 0 : at - before.at;
   return {
@@ -51,57 +24,23 @@ export function pointOf(at: number, usage: ResourceUsage | undefined, before: { 
   };
 }
 
-export class VmMetricsStore {
-  private readonly watched = new Map<string, Watched>();
-
-  constructor(
-    private readonly live: Live,
-    private readonly schedule?: Schedule,
-    private readonly now: () => number = Date.now,
-  ) {}
-
-  readonly points = (vmId: string): readonly VmPoint[] => this.watched.get(vmId)?.points ?? NONE;
-
-  /** Watches one VM while anyone listens. */
-  subscribe(vmId: string, listener: () => void): Unsubscribe {
-    let watched = this.watched.get(vmId);
-    if (watched === undefined) {
-      watched = { points: NONE, before: null, watchers: 0, end: null, signal: new Signal(this.schedule) };
-      this.watched.set(vmId, watched);
-    }
-    const it = watched;
-    const silent = it.signal.subscribe(listener);
-    it.watchers += 1;
-    it.end ??= this.live.watch({
+export function feedOfVms(live: Live, now: () => number = Date.now): Feed<Point> {
+  return (vmId, take) => {
+    let before: Measured | null = null;
+    return live.watch({
       ask: () => ({ case: 'vmUsage', value: { vmIds: [vmId] } }),
       onBegin: () => {
-        it.before = null;
+        before = null;
       },
       onMessage: (message) => {
-        if (message.case === 'vmUsage') this.apply(vmId, it, message.value);
+        if (message.case !== 'vmUsage') return;
+        const { measuredAt, vms } = message.value;
+        const at = measuredAt === undefined ? now() : Number(measuredAt.seconds) * 1000 + Math.floor(measuredAt.nanos / 1e6);
+        if (before !== null && at <= before.at) return;
+        const usage = vms.find((one) => one.vmId === vmId)?.usage;
+        take(pointOf(at, usage, before));
+        before = usage === undefined ? null : { at, usage };
       },
     });
-    return () => {
-      silent();
-      it.watchers -= 1;
-      // Another tab of the same VM may ask in the same breath.
-      setTimeout(() => {
-        if (it.watchers > 0) return;
-        it.end?.();
-        it.end = null;
-        this.watched.delete(vmId);
-      }, 1000);
-    };
-  }
-
-  private apply(vmId: string, it: Watched, update: VMUsageUpdate): void {
-    const { measuredAt } = update;
-    const at = measuredAt === undefined ? this.now() : Number(measuredAt.seconds) * 1000 + Math.floor(measuredAt.nanos / 1e6);
-    // Begun anew, a watch first says what was measured last: that is known.
-    if (at <= (it.points.at(-1)?.at ?? 0)) return;
-    const usage = update.vms.find((one) => one.vmId === vmId)?.usage;
-    it.points = [...it.points.slice(1 - KEPT), pointOf(at, usage, it.before)];
-    it.before = usage === undefined ? null : { at, usage };
-    it.signal.emit();
-  }
+  };
 }

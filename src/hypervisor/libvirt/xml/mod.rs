@@ -8,6 +8,8 @@ pub mod edit;
 #[cfg(test)]
 mod golden;
 mod host_file;
+#[cfg(test)]
+mod hostile;
 pub mod metadata;
 mod prove;
 pub mod read;

@@ -11,7 +11,6 @@ import { useKeys } from '@/ui/keys';
 import { ProblemNote } from '@/ui/ProblemNote';
 import { fromAddress, isFiltered, SEVERITIES, SPANS, toAddress, type EventFilter, type Span } from './event_filter';
 import { EventLine } from './EventLine';
-import './events.css';
 import { useEventPages } from './useEventPages';
 
 const SPAN_WORDS: Record<Span, string> = { '1h': 'Last hour', '24h': 'Last 24 hours', '7d': 'Last 7 days' };

@@ -1,17 +1,20 @@
 // Several VMs at once: what goes with each, then what came of each.
 
 import { Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core/dist/esm/components/Modal';
-import { useState, type ReactElement } from 'react';
+import { useMemo, useState, type ReactElement } from 'react';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { ConfirmTyped } from '@/ui/ConfirmTyped';
-import { bytes } from '@/ui/format';
 import { ReasonButton } from '@/ui/ReasonButton';
 import { StateBadge } from '@/ui/StateBadge';
+import { VirtualList } from '@/ui/VirtualList';
 import { mayDelete, toType } from '../actions/ask';
 import { vmState } from '../vm_state';
 import './delete.css';
-import { destroysData, inShort } from './plan';
+import { destroysData, freesWord, inShort } from './plan';
 import { useDeletions, type Outcome, type Planned } from './useDeletions';
+
+/** About; a reason may take more. */
+const ROW_HEIGHT = 52;
 
 interface Props {
   readonly vms: readonly VirtualMachine[];
@@ -29,7 +32,7 @@ function Row({ vm, planned, outcome }: { vm: VirtualMachine; planned: Planned | 
   const refused = planned !== undefined && 'problem' in planned;
   const text = outcome?.kind === 'failed' ? `${outcome.problem.message} (request ${outcome.problem.requestId})` : told(planned);
   return (
-    <li>
+    <div className="q-bulk-row">
       <span className="q-name">{vm.name}</span>
       {outcome === undefined ? <StateBadge tone={tone} word={word} />
         : outcome.kind === 'deleting' ? <StateBadge tone="moving" word="Deleting" />
@@ -38,20 +41,21 @@ function Row({ vm, planned, outcome }: { vm: VirtualMachine; planned: Planned | 
       <span className={`q-bulk-why ${refused || outcome?.kind === 'failed' ? 'q-tone-wrong' : 'q-dim'}`}>
         {outcome === undefined && mayDelete(vm).force ? 'Its power is cut first. ' : ''}{text}
       </span>
-    </li>
+    </div>
   );
 }
 
-export default function DeleteVmsDialog({ vms, onClose, onDeleted }: Props): ReactElement {
+export default function DeleteVmsDialog({ vms: chosen, onClose, onDeleted }: Props): ReactElement {
+  const vms = useMemo(() => [...chosen].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true })), [chosen]);
   const [deleteVolumes, setDeleteVolumes] = useState(false);
   const { plans, outcomes, begin } = useDeletions(vms, deleteVolumes);
-  const allowed = vms.filter((vm) => mayDelete(vm).allowed);
+  const allowed = useMemo(() => vms.filter((vm) => mayDelete(vm).allowed), [vms]);
   const name = toType(allowed);
-  const known = [...plans.values()].flatMap((one) => ('plan' in one ? [one.plan] : []));
-  const frees = known.reduce((sum, plan) => sum + plan.reclaimedBytes, 0n);
+  const known = plans.values().flatMap((one) => ('plan' in one ? [one.plan] : []));
   const begun = outcomes.size > 0;
-  const done = begun && [...outcomes.values()].filter((one) => one.kind !== 'deleting').length === allowed.length;
-  const failed = [...outcomes.values()].filter((one) => one.kind === 'failed').length;
+  const ended = outcomes.values().filter((one) => one.kind !== 'deleting');
+  const failed = ended.filter((one) => one.kind === 'failed').length;
+  const done = begun && ended.length === allowed.length;
   const mustType = allowed.some((vm) => mayDelete(vm).force) || known.some(destroysData);
   const close = (): void => {
     onClose();
@@ -75,16 +79,23 @@ export default function DeleteVmsDialog({ vms, onClose, onDeleted }: Props): Rea
       <ModalHeader title={title} />
       <ModalBody>
         <div className="q-loss">
-          <ul className="q-bulk-rows" aria-label="What goes with each">
-            {vms.map((vm) => <Row key={vm.id} vm={vm} planned={plans.get(vm.id)} outcome={outcomes.get(vm.id)} />)}
-          </ul>
+          <div className="q-bulk-rows" style={{ height: `min(22rem, 45vh, ${vms.length * ROW_HEIGHT + 2}px)` }}>
+            <VirtualList
+              label="What goes with each"
+              items={vms}
+              keyOf={(vm) => vm.id}
+              height={ROW_HEIGHT}
+              draw={(vm) => <Row vm={vm} planned={plans.get(vm.id)} outcome={outcomes.get(vm.id)} />}
+            />
+          </div>
           <label className="q-tick">
             <input type="checkbox" checked={deleteVolumes} disabled={begun} onChange={(event) => setDeleteVolumes(event.target.checked)} />
             <span>Delete their volumes too <span className="q-dim q-tick-help">Those made for them that no other VM uses</span></span>
           </label>
           <p role="status">
-            {done ? `${outcomes.size - failed} deleted${failed === 0 ? '' : `, ${failed} not`}.`
-              : `${allowed.length} of ${vms.length} can be deleted; that frees ${frees === 0n ? 'no room' : bytes(frees)} on the host’s disks.`}
+            {done ? `${ended.length - failed} deleted${failed === 0 ? '' : `, ${failed} not`}.`
+              : begun ? `${ended.length} of ${allowed.length} are done.`
+              : `${allowed.length} of ${vms.length} can be deleted. ${freesWord({ gone: known.flatMap((plan) => plan.gone), reclaimedBytes: known.reduce((sum, plan) => sum + plan.reclaimedBytes, 0n) })}`}
           </p>
           {mustType && !begun && allowed.length > 0 ? <ConfirmTyped name={name} onEnter={() => { if (reasonOf(true) === undefined) begin(); }}>{foot}</ConfirmTyped> : foot(true)}
         </div>

@@ -2,8 +2,7 @@
 
 import type { ReactElement } from 'react';
 import type { DeleteVMResponse, DeletionItem } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
-import { bytes } from '@/ui/format';
-import { kindWord } from './plan';
+import { freesWord, kindWord, sizeWord } from './plan';
 
 function Items({ label, items }: { label: string; items: readonly DeletionItem[] }): ReactElement {
   return (
@@ -18,7 +17,7 @@ function Items({ label, items }: { label: string; items: readonly DeletionItem[]
                 <span className="q-mono">{item.name}</span>
                 {item.reason === '' ? null : <span className="q-dim q-plan-why">{item.reason}</span>}
               </span>
-              <span className="q-num q-dim">{item.sizeBytes === 0n ? '' : bytes(item.sizeBytes)}</span>
+              <span className="q-num q-dim">{sizeWord(item)}</span>
             </li>
           ))}
         </ul>
@@ -32,7 +31,7 @@ export function PlanLists({ plan, asking }: { plan: DeleteVMResponse; asking: bo
     <div className="q-plans" aria-busy={asking}>
       <Items label="Goes" items={plan.gone} />
       <Items label="Stays" items={plan.kept} />
-      <p>{plan.reclaimedBytes === 0n ? 'No room on the host’s disks becomes free.' : <>Frees <strong className="q-num">{bytes(plan.reclaimedBytes)}</strong> on the host’s disks.</>}</p>
+      <p>{freesWord(plan)}</p>
     </div>
   );
 }

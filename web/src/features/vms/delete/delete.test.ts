@@ -6,7 +6,7 @@ import { DeleteVMResponseSchema, type DeleteVMResponse } from '@/gen/Quantixkvm/
 import { askDelete, confirmed, mayDelete, nowAsking, putAway, toType } from '../actions/ask';
 import { verbOf } from '@/api/verbs';
 import { inTurns } from './in_turns';
-import { deleteCall, destroysData, inShort } from './plan';
+import { deleteCall, destroysData, freesWord, inShort, sizeWord } from './plan';
 
 const plan = (gone: readonly string[], kept: readonly string[] = [], reclaimedBytes = 0n): DeleteVMResponse =>
   create(DeleteVMResponseSchema, { gone: gone.map((kind) => ({ kind, name: kind })), kept: kept.map((kind) => ({ kind, name: kind, reason: 'why' })), reclaimedBytes });
@@ -24,6 +24,16 @@ describe('a plan', () => {
   test('is one line where there are many', () => {
     expect(inShort(plan(['definition', 'volume', 'volume'], ['file'], 2n * 1024n ** 3n))).toBe('Goes: definition, 2 volumes, frees 2 GiB; stays: file');
     expect(inShort(plan(['definition', 'tpm_state']))).toBe('Goes: definition, TPM state');
+  });
+
+  test('says where a size is not known, and makes none up', () => {
+    const saved = (reclaimedBytes: bigint): DeleteVMResponse =>
+      create(DeleteVMResponseSchema, { gone: [{ kind: 'definition' }, { kind: 'saved_memory', sizeUnknown: true }], reclaimedBytes });
+    expect(saved(0n).gone.map(sizeWord)).toEqual(['', 'size not known']);
+    expect(freesWord(saved(0n))).toBe('Frees room on the host’s disks; what saved memory takes is not known.');
+    expect(freesWord(saved(1024n ** 3n))).toBe('Frees at least 1 GiB on the host’s disks; what saved memory takes is not known.');
+    expect(freesWord(plan(['volume'], [], 1024n ** 3n))).toBe('Frees 1 GiB on the host’s disks.');
+    expect(freesWord(plan(['definition']))).toBe('No room on the host’s disks becomes free.');
   });
 
   test('is the call that is made', () => {

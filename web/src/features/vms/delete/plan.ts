@@ -40,6 +40,20 @@ export function destroysData(plan: Pick<DeleteVMResponse, 'gone'>): boolean {
   return plan.gone.some((item) => !WRITTEN_AGAIN.has(item.kind));
 }
 
+/** Empty for what takes no room. */
+export function sizeWord({ sizeBytes, sizeUnknown }: Pick<DeletionItem, 'sizeBytes' | 'sizeUnknown'>): string {
+  if (sizeUnknown) return 'size not known';
+  return sizeBytes === 0n ? '' : bytes(sizeBytes);
+}
+
+/** What becomes free, in a sentence: at least so much where a size is not known. */
+export function freesWord({ gone, reclaimedBytes }: Pick<DeleteVMResponse, 'gone' | 'reclaimedBytes'>): string {
+  const unknown = gone.filter((item) => item.sizeUnknown).map((item) => kindWord(item.kind).toLowerCase().replace('tpm', 'TPM'));
+  if (unknown.length === 0) return reclaimedBytes === 0n ? 'No room on the host’s disks becomes free.' : `Frees ${bytes(reclaimedBytes)} on the host’s disks.`;
+  const beside = `what ${[...new Set(unknown)].join(' and ')} ${new Set(unknown).size === 1 ? 'takes' : 'take'} is not known`;
+  return reclaimedBytes === 0n ? `Frees room on the host’s disks; ${beside}.` : `Frees at least ${bytes(reclaimedBytes)} on the host’s disks; ${beside}.`;
+}
+
 function counted(items: readonly DeletionItem[]): string {
   const counts = new Map<string, number>();
   for (const { kind } of items) counts.set(kind, (counts.get(kind) ?? 0) + 1);

@@ -1,6 +1,7 @@
 // Many deletions: a plan for each, then a result for each.
 
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { Answers } from '@/api/answers';
 import { newKey, run } from '@/api/call';
 import { toProblem, type Problem } from '@/api/errors';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
@@ -16,15 +17,19 @@ const AT_ONCE = 4;
 
 export interface Deletions {
   /** Of the question as it is now; one that is not there is still being asked. */
-  readonly plans: ReadonlyMap<string, Planned>;
-  readonly outcomes: ReadonlyMap<string, Outcome>;
+  readonly plans: Pick<Answers<Planned>, 'get' | 'size' | 'values'>;
+  readonly outcomes: Pick<Answers<Outcome>, 'get' | 'size' | 'values'>;
   readonly begin: () => void;
 }
 
 /** `vms` are those that were chosen, and stay the same while the dialog is open. */
 export function useDeletions(vms: readonly VirtualMachine[], deleteVolumes: boolean): Deletions {
-  const [planned, setPlanned] = useState<{ deleteVolumes: boolean; plans: ReadonlyMap<string, Planned> }>({ deleteVolumes, plans: new Map() });
-  const [outcomes, setOutcomes] = useState<ReadonlyMap<string, Outcome>>(new Map());
+  // Another question has other answers.
+  // eslint-disable-next-line react-hooks/exhaustive-deps
+  const plans = useMemo(() => new Answers<Planned>(), [vms, deleteVolumes]);
+  const [outcomes] = useState(() => new Answers<Outcome>());
+  useSyncExternalStore(plans.subscribe, plans.version);
+  useSyncExternalStore(outcomes.subscribe, outcomes.version);
   useEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
@@ -33,22 +38,19 @@ export function useDeletions(vms: readonly VirtualMachine[], deleteVolumes: bool
         (plan): Planned => ({ plan }),
         (thrown: unknown): Planned => ({ problem: toProblem(thrown) }),
       );
-      if (signal.aborted) return;
-      setPlanned((now) => ({ deleteVolumes, plans: new Map(now.deleteVolumes === deleteVolumes ? now.plans : []).set(vm.id, told) }));
+      if (!signal.aborted) plans.set(vm.id, told);
     });
     return () => controller.abort();
-  }, [vms, deleteVolumes]);
-  const plans = planned.deleteVolumes === deleteVolumes ? planned.plans : new Map<string, Planned>();
+  }, [plans, vms, deleteVolumes]);
   const begin = useCallback(() => {
-    const tell = (id: string, outcome: Outcome): void => setOutcomes((now) => new Map(now).set(id, outcome));
     // Closing the dialog stops none that was begun.
     void inTurns(vms.filter((vm) => mayDelete(vm).allowed), AT_ONCE, undefined, async (vm) => {
-      tell(vm.id, { kind: 'deleting' });
+      outcomes.set(vm.id, { kind: 'deleting' });
       await run(deleteCall(vm.id, { force: mayDelete(vm).force, deleteVolumes }), { idempotencyKey: newKey() }).then(
-        () => tell(vm.id, { kind: 'deleted' }),
-        (thrown: unknown) => tell(vm.id, { kind: 'failed', problem: toProblem(thrown) }),
+        () => outcomes.set(vm.id, { kind: 'deleted' }),
+        (thrown: unknown) => outcomes.set(vm.id, { kind: 'failed', problem: toProblem(thrown) }),
       );
     });
-  }, [vms, deleteVolumes]);
+  }, [outcomes, vms, deleteVolumes]);
   return { plans, outcomes, begin };
 }

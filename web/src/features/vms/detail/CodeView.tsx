@@ -22,9 +22,9 @@ interface Props {
 const CodeLine = memo(function CodeLine({ text, mark, marked, language }: { text: string; mark: '+' | '-' | undefined; marked: boolean; language: 'xml' | 'json' }): ReactElement {
   const tokens: readonly Token[] = language === 'xml' ? tokensOfXml(text) : tokensOfJson(text);
   return (
-    <span className={mark === '+' ? 'q-source-line q-source-more' : mark === '-' ? 'q-source-line q-source-less' : 'q-source-line'}>
-      {marked ? <span className="q-source-mark">{mark === '-' ? '−' : mark === '+' ? '+' : ' '}</span> : null}
-      {tokens.map((token, index) => (token.kind === 'plain' ? token.text : <span key={index} className={`q-source-${token.kind}`}>{token.text}</span>))}
+    <span className={mark === '+' ? 'q-listing-line q-listing-more' : mark === '-' ? 'q-listing-line q-listing-less' : 'q-listing-line'}>
+      {marked ? <span className="q-listing-mark">{mark === '-' ? '−' : mark === '+' ? '+' : ' '}</span> : null}
+      {tokens.map((token, index) => (token.kind === 'plain' ? token.text : <span key={index} className={`q-listing-${token.kind}`}>{token.text}</span>))}
     </span>
   );
 });
@@ -40,14 +40,14 @@ export function CodeView({ label, language, lines, copied, file }: Props): React
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
   return (
-    <div className="q-source">
-      <div className="q-source-acts">
+    <div className="q-listing">
+      <div className="q-listing-acts">
         <span className="q-small" role="status">{said}</span>
         <Button size="sm" variant="link" isInline onClick={() => void copy(copied).then((done) => setSaid(done ? 'Copied' : 'The browser did not let it be copied'))}>Copy</Button>
         <Button size="sm" variant="link" isInline onClick={save}>Save</Button>
       </div>
       {/* It scrolls, so it takes the focus. */}
-      <pre className="q-source-text" tabIndex={0} role="region" aria-label={label}>
+      <pre className="q-listing-text" tabIndex={0} role="region" aria-label={label}>
         {lines.map((line, index) => <CodeLine key={index} text={line.text} mark={line.mark} marked={marked} language={language} />)}
       </pre>
     </div>

@@ -14,7 +14,7 @@ import { compare } from './line_diff';
 
 const SHOWN = ['persistent', 'live', 'compare', 'json'] as const;
 type Shown = (typeof SHOWN)[number];
-const WORDS: Record<Shown, string> = { persistent: 'Persistent XML', live: 'Live XML', compare: 'What differs', json: 'JSON of the API' };
+const WORDS: Record<Shown, string> = { persistent: 'Persistent XML', live: 'Live XML', compare: 'What differs', json: 'JSON' };
 const ABOUT: Record<Shown, string> = {
   persistent: 'What it is made of at its next start. Changes go through the API; libvirt keeps what the API does not know.',
   live: 'What runs now, with what libvirt and QEMU chose: addresses, aliases, paths.',

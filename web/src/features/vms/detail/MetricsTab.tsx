@@ -1,34 +1,26 @@
 // What a VM does now and did: one cursor over all charts, gaps where nothing was measured.
 
 import { useQuery } from '@connectrpc/connect-query';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { lazy, Suspense, useMemo, useState, type ReactElement } from 'react';
-import { useParams, useSearchParams } from 'react-router';
+import { lazy, Suspense, useMemo, type ReactElement } from 'react';
+import { useParams } from 'react-router';
 import { toProblem } from '@/api/errors';
 import { useVm, useVmMetrics } from '@/api/hooks';
+import { columnsOfHistory, columnsOfPoints, isEmpty, joined, type Columns } from '@/api/metric_columns';
+import type { Measure } from '@/api/points';
 import { useIsDark } from '@/app/theme';
 import { runs } from '@/console/runs';
+import { between, useRange, type ChosenRange } from '@/features/metrics/range';
+import { AsOf, RangeChoice } from '@/features/metrics/RangeChoice';
 import type { MetricHistory } from '@/gen/Quantixkvm/compute/v1/metric_service_pb';
 import { MetricService } from '@/gen/Quantixkvm/compute/v1/metric_service_pb';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import type { Series } from '@/ui/Chart';
-import { bytes, duration, exact, mib, percent, rate } from '@/ui/format';
+import { bytes, exact, mib, percent, rate } from '@/ui/format';
 import { ProblemNote } from '@/ui/ProblemNote';
-import { RelativeTime } from '@/ui/time';
-import { columnsOfHistory, columnsOfPoints, isEmpty, joined, type Columns, type Measure } from './metric_columns';
 
 const Chart = lazy(() => import('@/ui/Chart'));
 
-const RANGES = [
-  ['live', 'Live', 600],
-  ['1h', '1 h', 3600],
-  ['6h', '6 h', 21_600],
-  ['24h', '24 h', 86_400],
-  ['7d', '7 d', 604_800],
-] as const;
-type RangeId = (typeof RANGES)[number][0];
 const HEIGHT = 168;
-const moment = (): number => Date.now();
 
 interface Panel {
   readonly title: string;
@@ -81,43 +73,37 @@ function Charts({ vm, columns, span }: { vm: VirtualMachine; columns: Columns; s
   );
 }
 
-function useHistory(vmId: string, seconds: number, asked: number): { history: MetricHistory | undefined; error: Error | null } {
-  const { data, error } = useQuery(
-    MetricService.method.getVMMetricHistory,
-    { vmId, start: timestampFromMs(asked - seconds * 1000), end: timestampFromMs(asked) },
-    { staleTime: Infinity },
-  );
+function useHistory(vmId: string, range: ChosenRange): { history: MetricHistory | undefined; error: Error | null } {
+  const { data, error } = useQuery(MetricService.method.getVMMetricHistory, { vmId, ...between(range) }, { staleTime: Infinity });
   return { history: data, error };
 }
 
-function Live({ vm, asked }: { vm: VirtualMachine; asked: number }): ReactElement {
+function Live({ vm, range }: { vm: VirtualMachine; range: ChosenRange }): ReactElement {
   const points = useVmMetrics(vm.id);
-  const { history } = useHistory(vm.id, 600, asked);
+  const { history } = useHistory(vm.id, range);
   const past = useMemo(() => (history === undefined ? columnsOfPoints([]) : columnsOfHistory(history)), [history]);
   const columns = useMemo(() => joined(past, columnsOfPoints(points)), [past, points]);
   return (
     <>
       {runs(vm) ? null : <p className="q-dim">It is off: nothing is measured. What it did lately is drawn, and longer ranges hold more.</p>}
       {runs(vm) && isEmpty(columns) ? <p className="q-dim">Nothing was measured yet.</p> : null}
-      <Charts vm={vm} columns={columns} span={600} />
+      <Charts vm={vm} columns={columns} span={range.seconds} />
     </>
   );
 }
 
-function Past({ vm, seconds, asked, onAgain }: { vm: VirtualMachine; seconds: number; asked: number; onAgain: () => void }): ReactElement | null {
-  const { history, error } = useHistory(vm.id, seconds, asked);
+function Past({ vm, range }: { vm: VirtualMachine; range: ChosenRange }): ReactElement | null {
+  const { history, error } = useHistory(vm.id, range);
   const columns = useMemo(() => (history === undefined ? null : columnsOfHistory(history)), [history]);
   if (error !== null) {
     const problem = toProblem(error);
-    return <ProblemNote message={problem.message} requestId={problem.requestId}><button type="button" className="q-link" onClick={onAgain}>Ask again</button></ProblemNote>;
+    return <ProblemNote message={problem.message} requestId={problem.requestId}><button type="button" className="q-link" onClick={range.again}>Ask again</button></ProblemNote>;
   }
   if (history === undefined || columns === null) return null;
   return (
     <>
-      <p className="q-small q-vm-asof">
-        Averages of {duration(history.stepSec * 1000)}, as of <RelativeTime at={asked} />. <button type="button" className="q-link" onClick={onAgain}>Look again</button>
-      </p>
-      {isEmpty(columns) ? <p className="q-dim">Nothing was measured in this time: it was off, or this server was.</p> : <Charts vm={vm} columns={columns} span={seconds} />}
+      <AsOf stepSec={history.stepSec} range={range} />
+      {isEmpty(columns) ? <p className="q-dim">Nothing was measured in this time: it was off, or this server was.</p> : <Charts vm={vm} columns={columns} span={range.seconds} />}
     </>
   );
 }
@@ -125,22 +111,12 @@ function Past({ vm, seconds, asked, onAgain }: { vm: VirtualMachine; seconds: nu
 export default function MetricsTab(): ReactElement | null {
   const { id = '' } = useParams();
   const vm = useVm(id);
-  const [search, setSearch] = useSearchParams();
-  const [asked, setAsked] = useState(moment);
+  const range = useRange();
   if (vm === undefined) return null;
-  const [range, , seconds] = RANGES.find(([one]) => one === search.get('range')) ?? RANGES[0];
-  const choose = (next: RangeId): void => {
-    setAsked(moment());
-    setSearch(next === 'live' ? {} : { range: next }, { replace: true });
-  };
   return (
     <section aria-label="Metrics">
-      <div className="q-choice" role="group" aria-label="Range">
-        {RANGES.map(([one, word]) => (
-          <button key={one} type="button" aria-pressed={one === range} onClick={() => choose(one)}>{word}</button>
-        ))}
-      </div>
-      {range === 'live' ? <Live key={vm.id} vm={vm} asked={asked} /> : <Past key={range} vm={vm} seconds={seconds} asked={asked} onAgain={() => setAsked(moment())} />}
+      <RangeChoice range={range} />
+      {range.id === 'live' ? <Live key={vm.id} vm={vm} range={range} /> : <Past key={range.id} vm={vm} range={range} />}
     </section>
   );
 }

@@ -66,7 +66,7 @@ export default function MountIsoDialog({ vm, cdrom, onClose }: Props): ReactElem
             </fieldset>
           )}
           <FormField label="Path on the host" help={isos.length === 0 && options.data !== undefined ? 'No ISO file is in the active pools.' : undefined} violations={beside} required>
-            {(input) => <TextInput {...input} value={path} onChange={(_event, value) => setPath(value)} placeholder="/var/lib/libvirt/images/debian-12.iso" spellCheck={false} />}
+            {(input) => <TextInput {...input} value={path} onChange={(_event, value) => setPath(value)} placeholder="/var/lib/libvirt/images/debian-12.iso" spellCheck={false} autoFocus />}
           </FormField>
           {problem !== null && problem.code === 'failed_precondition' ? (
             <label className="q-check">
@@ -77,10 +77,11 @@ export default function MountIsoDialog({ vm, cdrom, onClose }: Props): ReactElem
           {problem === null || beside.length > 0 ? null : <ProblemNote message={problem.message} requestId={problem.requestId} />}
         </form>
       </ModalBody>
-      <ModalFooter>
+      <ModalFooter className="q-mount-foot">
         <Button type="submit" form="mount" variant="primary" isLoading={asked} isDisabled={path.trim() === '' || asked}>Mount</Button>
-        <Button variant="link" onClick={onClose}>Cancel</Button>
-        <Button variant="link" onClick={() => void copy(asCurl(what, location.origin)).then((done) => note(done ? 'The call is copied.' : 'The browser did not let it be copied.'))}>Copy as curl</Button>
+        <button type="button" className="q-button" onClick={onClose}>Cancel</button>
+        <span className="q-grow" />
+        <button type="button" className="q-link" onClick={() => void copy(asCurl(what, location.origin)).then((done) => note(done ? 'The call is copied.' : 'The browser did not let it be copied.'))}>Copy as curl</button>
       </ModalFooter>
     </Modal>
   );

@@ -2,7 +2,7 @@
 
 import type { ReactElement, ReactNode } from 'react';
 import { useVmMetrics } from '@/api/hooks';
-import type { VmPoint } from '@/api/vm_metrics';
+import type { Point } from '@/api/points';
 import { runs } from '@/console/runs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { bytes, mib, percent, rate } from '@/ui/format';
@@ -26,7 +26,7 @@ function Row({ name, value, values, max }: RowProps): ReactElement {
 }
 
 const sum = (a: number | null, b: number | null): number | null => (a === null || b === null ? null : a + b);
-const measured = (points: readonly VmPoint[], pick: (point: VmPoint) => number | null): number[] =>
+const measured = (points: readonly Point[], pick: (point: Point) => number | null): number[] =>
   points.map(pick).filter((value) => value !== null);
 const highest = (values: readonly number[], least: number): number => values.reduce((most, value) => Math.max(most, value), least);
 

@@ -1,11 +1,10 @@
-// What the charts of a VM draw: of the live points and of the past, in columns; where nothing was
-// measured, a gap.
+// What charts draw, of VMs and nodes alike: the points heard live and the past, in columns; where
+// nothing was measured, a gap.
 
-import type { VmPoint } from '@/api/vm_metrics';
 import type { MetricHistory } from '@/gen/Quantixkvm/compute/v1/metric_service_pb';
-import { toMillis } from '@/ui/format';
+import { toMillis } from './moment';
+import { NOTHING, type Measure, type Point } from './points';
 
-export type Measure = Exclude<keyof VmPoint, 'at'>;
 type Values = readonly (number | null)[];
 
 export interface Columns extends Readonly<Record<Measure, Values>> {
@@ -24,18 +23,17 @@ const NAMES: Record<Measure, string> = {
 const MEASURES = Object.keys(NAMES) as Measure[];
 /** Live points are two seconds apart; further ones were not heard. */
 const HEARD_WITHIN_MS = 7000;
-const OFF = { cpu: null, memory: null, diskRead: null, diskWrite: null, rx: null, tx: null };
 
 function columns(times: readonly number[], values: (measure: Measure) => Values): Columns {
   const [cpu, memory, diskRead, diskWrite, rx, tx] = MEASURES.map(values) as [Values, Values, Values, Values, Values, Values];
   return { times, cpu, memory, diskRead, diskWrite, rx, tx };
 }
 
-export function columnsOfPoints(points: readonly VmPoint[]): Columns {
-  const whole = points.flatMap((point, index): VmPoint[] => {
+export function columnsOfPoints(points: readonly Point[]): Columns {
+  const whole = points.flatMap((point, index): Point[] => {
     const before = points[index - 1];
     const gap = before !== undefined && point.at - before.at > HEARD_WITHIN_MS;
-    return gap ? [{ at: before.at + 1000, ...OFF }, point] : [point];
+    return gap ? [{ at: before.at + 1000, ...NOTHING }, point] : [point];
   });
   return columns(whole.map((point) => point.at / 1000), (measure) => whole.map((point) => point[measure]));
 }
@@ -60,6 +58,12 @@ export function joined(past: Columns, live: Columns): Columns {
   const found = past.times.findIndex((time) => time >= from);
   const kept = found < 0 ? past.times.length : found;
   return columns([...past.times.slice(0, kept), ...live.times], (measure) => [...past[measure].slice(0, kept), ...live[measure]]);
+}
+
+/** What was measured, on average. Null: nothing was. */
+export function average(values: Values): number | null {
+  const measured = values.filter((value) => value !== null);
+  return measured.length === 0 ? null : measured.reduce((sum, value) => sum + value, 0) / measured.length;
 }
 
 /** Whether anything was measured at all. */

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { expect, test } from 'vitest';
 import { MetricHistorySchema } from '@/gen/Quantixkvm/compute/v1/metric_service_pb';
-import { columnsOfHistory, columnsOfPoints, isEmpty, joined } from './metric_columns';
+import { average, columnsOfHistory, columnsOfPoints, isEmpty, joined } from './metric_columns';
 
 const point = (at: number, cpu: number | null) => ({ at, cpu, memory: 1, diskRead: null, diskWrite: null, rx: null, tx: null });
 const history = create(MetricHistorySchema, {
@@ -35,4 +35,9 @@ test('a time in which nothing was heard is a gap, not a line', () => {
 test('empty is where nothing was measured', () => {
   expect(isEmpty(columnsOfPoints([{ ...point(1000, null), memory: null }]))).toBe(true);
   expect(isEmpty(columnsOfHistory(history))).toBe(false);
+});
+
+test('an average is of what was measured', () => {
+  expect(average([1, null, 3])).toBe(2);
+  expect(average([null])).toBeNull();
 });
