@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
+use protox::prost_reflect::{DescriptorPool, Value};
 
 /// Folders below this one that hold `.proto` files.
 const ROOTS: [&str; 2] = ["Quantixkvm", "google"];
@@ -23,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(&files)?;
+    fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
     let mut set = compiler.file_descriptor_set();
 
     // With its comments for the generator, which turns them into rustdoc.
@@ -42,6 +44,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("descriptor.bin"), set.encode_to_vec())?;
     Ok(())
+}
+
+/// Every method of the contract with the number of the privilege that it declares, as Rust. One
+/// that declares none stops the build: nothing is open because it was forgotten.
+fn methods(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let privilege = pool.get_extension_by_name("Quantixkvm.auth.v1.privilege").ok_or("the option is not declared")?;
+    let mut rows = Vec::new();
+    for service in pool.services() {
+        for method in service.methods() {
+            let path = format!("{}/{}", service.full_name(), method.name());
+            let number = match method.options().get_extension(&privilege).as_ref() {
+                Value::EnumNumber(number) => *number,
+                _ => 0,
+            };
+            if number == 0 {
+                return Err(format!("{path} declares no privilege: option (Quantixkvm.auth.v1.privilege)").into());
+            }
+            rows.push(format!("    (\"{path}\", {number}),\n"));
+        }
+    }
+    rows.sort();
+    Ok(format!(
+        "/// Every method, by its path, and the number of its privilege.\npub static METHODS: &[(&str, i32)] = &[\n{}];\n",
+        rows.concat()
+    ))
 }
 
 /// Adds every `.proto` file below `folder`, as a path relative to this crate, which is also its

@@ -13,3 +13,5 @@ connectrpc::include_generated!();
 /// Every file of the contract with all it imports, as an encoded
 /// `google.protobuf.FileDescriptorSet`: what gRPC server reflection answers from.
 pub static FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
+include!(concat!(env!("OUT_DIR"), "/methods.rs"));

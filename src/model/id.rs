@@ -79,6 +79,14 @@ typed_id!(
     ProjectId
 );
 typed_id!(
+    /// A user.
+    UserId
+);
+typed_id!(
+    /// A session of a user.
+    SessionId
+);
+typed_id!(
     /// An operation: time-ordered (UUID version 7), so that newest-first is key order reversed.
     OperationId
 );

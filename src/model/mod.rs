@@ -2,6 +2,7 @@
 //! `lifecycle`, the one state machine. Pure: no async, no I/O, so that every rule can be tested
 //! as a table and asked by every other room.
 
+pub mod access;
 pub mod backup;
 pub mod definition;
 pub mod event;
@@ -15,5 +16,6 @@ pub mod spec;
 pub mod spec_diff;
 pub mod units;
 pub mod unoffered;
+pub mod user;
 pub mod validate;
 pub mod vm;

@@ -23,6 +23,8 @@ fn code(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Unimplemented => ErrorCode::Unimplemented,
         ErrorKind::DeadlineExceeded => ErrorCode::DeadlineExceeded,
         ErrorKind::Canceled => ErrorCode::Canceled,
+        ErrorKind::Unauthenticated => ErrorCode::Unauthenticated,
+        ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
         ErrorKind::Internal => ErrorCode::Internal,
     }
 }
@@ -130,6 +132,8 @@ pub(super) fn connect(error: &ServiceError, request_id: &str) -> ConnectError {
             &details::RequestInfo { request_id: request_id.to_owned(), ..Default::default() },
         )],
         ServiceError::AlreadyExists(_)
+        | ServiceError::Unauthenticated(_)
+        | ServiceError::Denied(_)
         | ServiceError::Unavailable(_)
         | ServiceError::DeadlineExceeded(_)
         | ServiceError::Cancelled(_) => Vec::new(),
@@ -162,6 +166,8 @@ mod tests {
             ServiceError::Unimplemented { field: String::new(), message: String::new() },
             ServiceError::DeadlineExceeded(String::new()),
             ServiceError::Cancelled(String::new()),
+            ServiceError::Unauthenticated(String::new()),
+            ServiceError::Denied(String::new()),
             ServiceError::Internal(String::new()),
         ];
         for situation in situations {

@@ -39,6 +39,12 @@ pub enum ServiceError {
     /// Not enough of something; needed and free are in the sentence.
     #[error("{0}")]
     Exhausted(String),
+    /// No identity, or one that is none any more.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The caller may not; the sentence says who may.
+    #[error("{0}")]
+    Denied(String),
     #[error("{0}")]
     Unavailable(String),
     /// Declared, but not offered by this version or this host.
@@ -127,6 +133,8 @@ pub enum ErrorKind {
     Unimplemented,
     DeadlineExceeded,
     Canceled,
+    Unauthenticated,
+    PermissionDenied,
     Internal,
 }
 
@@ -145,6 +153,8 @@ impl ErrorKind {
             Self::Unimplemented => "unimplemented",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Canceled => "canceled",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
             Self::Internal => "internal",
         }
     }
@@ -164,6 +174,8 @@ impl ServiceError {
             Self::Precondition { .. } => ErrorKind::FailedPrecondition,
             Self::Busy { .. } | Self::Stale(_) => ErrorKind::Aborted,
             Self::Exhausted(_) => ErrorKind::ResourceExhausted,
+            Self::Unauthenticated(_) => ErrorKind::Unauthenticated,
+            Self::Denied(_) => ErrorKind::PermissionDenied,
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Unimplemented { .. } => ErrorKind::Unimplemented,
             Self::DeadlineExceeded(_) => ErrorKind::DeadlineExceeded,

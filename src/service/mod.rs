@@ -12,6 +12,7 @@
 //! ```
 
 pub mod admission;
+pub mod auth;
 pub mod autostart;
 pub mod backup;
 pub mod check;

@@ -4,6 +4,8 @@
 //! A [`Transaction`] spans tables: a VM, its operation and its event are one commit. Reads outside
 //! of one see the last commit. Tests and the demo use redb's own in-memory backend: the same code.
 
+mod access;
+mod audit;
 mod backup;
 mod codec;
 mod disk;
@@ -17,6 +19,7 @@ mod open;
 mod operation;
 mod overlay;
 mod stored;
+mod stored_access;
 mod stored_node;
 mod tables;
 mod verify;
@@ -31,6 +34,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::model::event::SequencedEvent;
 
+pub use audit::{AuditFilter, NumberedEntry};
 pub use backup::{Backup, BackupStatus, Restored};
 pub use error::{BackupError, OpenError, StoreError};
 pub use event::EventFilter;

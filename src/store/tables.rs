@@ -36,8 +36,19 @@ pub(super) const EVENTS_BY_RESOURCE: Rows = TableDefinition::new("events_by_reso
 /// Hash of caller, method and key → what was answered.
 pub(super) const IDEMPOTENCY: Rows = TableDefinition::new("idempotency");
 
-/// Every table of rows.
-pub(super) const ROWS: [Rows; 12] = [
+/// User id → user.
+pub(super) const USERS: Rows = TableDefinition::new("users");
+/// Name in lower case → user id. Unique.
+pub(super) const USERS_BY_NAME: Rows = TableDefinition::new("users_by_name");
+/// Token id → API token.
+pub(super) const TOKENS: Rows = TableDefinition::new("tokens");
+/// Session id → session.
+pub(super) const SESSIONS: Rows = TableDefinition::new("sessions");
+/// Sequence (big-endian) → line of the audit log.
+pub(super) const AUDIT: Rows = TableDefinition::new("audit");
+
+/// Every table of rows; the first [`FORMAT_1`] of them are of format 1.
+pub(super) const ROWS: [Rows; 17] = [
     VMS,
     VMS_BY_NAME,
     VMS_BY_NODE,
@@ -50,13 +61,28 @@ pub(super) const ROWS: [Rows; 12] = [
     EVENTS,
     EVENTS_BY_RESOURCE,
     IDEMPOTENCY,
+    USERS,
+    USERS_BY_NAME,
+    TOKENS,
+    SESSIONS,
+    AUDIT,
 ];
+/// How many tables format 1 has.
+const FORMAT_1: usize = 12;
 
 /// A table that is missing is an error to a reader: all are made at once.
-pub(super) fn create_all(tx: &WriteTransaction) -> Result<(), StoreError> {
+pub(super) fn create_format_1(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(META)?;
-    for table in ROWS {
-        tx.open_table(table)?;
+    for table in &ROWS[..FORMAT_1] {
+        tx.open_table(*table)?;
+    }
+    Ok(())
+}
+
+/// What format 2 adds: who gets in.
+pub(super) fn create_format_2(tx: &WriteTransaction) -> Result<(), StoreError> {
+    for table in &ROWS[FORMAT_1..] {
+        tx.open_table(*table)?;
     }
     Ok(())
 }

@@ -9,15 +9,18 @@ use super::Store;
 use super::codec::{Record, decode};
 use super::error::StoreError;
 use super::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use super::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use super::stored_node::NodeV1;
 use super::tables::{
-    EVENTS, EVENTS_BY_RESOURCE, IDEMPOTENCY, NODES, NODES_BY_CLUSTER, NODES_BY_HOSTNAME, OPERATIONS,
-    OPERATIONS_BY_RESOURCE, OPERATIONS_UNFINISHED, Rows, VMS, VMS_BY_NAME, VMS_BY_NODE,
+    AUDIT, EVENTS, EVENTS_BY_RESOURCE, IDEMPOTENCY, NODES, NODES_BY_CLUSTER, NODES_BY_HOSTNAME, OPERATIONS,
+    OPERATIONS_BY_RESOURCE, OPERATIONS_UNFINISHED, Rows, SESSIONS, TOKENS, USERS, USERS_BY_NAME, VMS, VMS_BY_NAME,
+    VMS_BY_NODE,
 };
-use super::{event, node, operation, vm};
+use super::{access, event, node, operation, vm};
 use crate::model::event::Event;
 use crate::model::node::NodeRecord;
 use crate::model::operation::{Operation, OperationState};
+use crate::model::user::{SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::VmRecord;
 
 /// Every row of a table: key and bytes.
@@ -120,6 +123,15 @@ impl Store {
 
         for bytes in raw(&tx, IDEMPOTENCY)?.into_values() {
             decode::<IdempotencyV1>(&bytes, "of a key")?;
+        }
+
+        let users: Vec<UserRecord> = records::<UserV1, _>(&tx, USERS, |user: &UserRecord| user.id.as_bytes().to_vec())?;
+        let names = users.iter().map(|it| (access::name_key(it), it.id.as_bytes().to_vec()));
+        same("users_by_name", raw(&tx, USERS_BY_NAME)?, names)?;
+        records::<TokenV1, _>(&tx, TOKENS, |token: &TokenRecord| token.id.as_bytes().to_vec())?;
+        records::<SessionV1, _>(&tx, SESSIONS, |session: &SessionRecord| session.id.as_bytes().to_vec())?;
+        for (at, bytes) in raw(&tx, AUDIT)? {
+            decode::<AuditV1>(&bytes, event::sequence_of(&at)?)?;
         }
         Ok(())
     }

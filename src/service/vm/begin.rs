@@ -276,6 +276,8 @@ pub(crate) fn ended<T>(operation: &Operation, result: &Result<T, ServiceError>) 
                 | ServiceError::Busy { .. }
                 | ServiceError::Stale(_)
                 | ServiceError::Exhausted(_)
+                | ServiceError::Unauthenticated(_)
+                | ServiceError::Denied(_)
                 | ServiceError::Unavailable(_)
                 | ServiceError::Unimplemented { .. }
                 | ServiceError::DeadlineExceeded(_)

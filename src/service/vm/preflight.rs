@@ -130,6 +130,8 @@ impl Report {
             | ServiceError::Several(_)
             | ServiceError::Busy { .. }
             | ServiceError::Stale(_)
+            | ServiceError::Unauthenticated(_)
+            | ServiceError::Denied(_)
             | ServiceError::Unavailable(_)
             | ServiceError::DeadlineExceeded(_)
             | ServiceError::Cancelled(_)

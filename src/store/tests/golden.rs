@@ -1,14 +1,19 @@
-//! Format 1, as it lies in files that are out there: a state file that must be read for ever, and
-//! the bytes of each stored record. Both are rewritten on purpose alone, with QKVM_BLESS=1, and a
-//! format that was released is never blessed again: it gets a successor and a migration.
+//! The formats as they lie in files that are out there: state files that must be read for ever, and
+//! the bytes of each stored record. Those of the newest format are rewritten on purpose alone, with
+//! QKVM_BLESS=1; a format that was released is never blessed again: it gets a successor and a
+//! migration.
 
 use std::path::Path;
 
 use super::*;
+use crate::model::access::{Quota, Role};
+use crate::model::id::{SessionId, UserId};
 use crate::model::operation::DeleteIntent;
+use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::{Activity, PausedReason};
 use crate::store::codec::{Record, decode, encode};
 use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use crate::store::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use crate::store::stored_node::NodeV1;
 
 fn golden(name: &str) -> PathBuf {
@@ -72,6 +77,61 @@ fn operations() -> Vec<Operation> {
     vec![plain, redefine, update, delete, failed]
 }
 
+/// The users of the golden file.
+pub(super) fn users() -> Vec<UserRecord> {
+    let user = |n: u128, name: &str, role| UserRecord {
+        id: UserId(uuid::Uuid::from_u128(n)),
+        name: name.to_owned(),
+        role,
+        enabled: n != 2,
+        password_hash: "$argon2id$".to_owned(),
+        created_at: Moment(JULY),
+        password_changed_at: Moment(JULY + 1),
+        last_login_at: (n == 1).then_some(Moment(JULY + 2)),
+        quota: Quota { vms: 1, vcpus: 2, memory_mib: 3, disk_gib: 4 },
+    };
+    vec![user(1, "Root", Role::Admin), user(2, "bob", Role::Operator), user(3, "eve", Role::Viewer)]
+}
+
+pub(super) fn token() -> TokenRecord {
+    TokenRecord {
+        id: "abcdefghjk".to_owned(),
+        user_id: users()[0].id,
+        name: "ci".to_owned(),
+        role: Role::Operator,
+        secret_hash: [1; 32],
+        created_at: Moment(JULY),
+        expires_at: Moment(JULY + 3),
+        last_used_at: None,
+    }
+}
+
+pub(super) fn session() -> SessionRecord {
+    SessionRecord {
+        id: SessionId(uuid::Uuid::from_u128(9)),
+        user_id: users()[0].id,
+        secret_hash: [2; 32],
+        created_at: Moment(JULY),
+        last_used_at: Moment(JULY + 4),
+        address: "192.0.2.7".to_owned(),
+        user_agent: "a browser".to_owned(),
+    }
+}
+
+pub(super) fn audited(code: &str) -> AuditEntry {
+    AuditEntry {
+        at: Moment(JULY),
+        user: "Root".to_owned(),
+        via: "session".to_owned(),
+        address: "192.0.2.7".to_owned(),
+        method: "Quantixkvm.compute.v1.VMService/StartVM".to_owned(),
+        resource: vm_id(1).to_string(),
+        code: code.to_owned(),
+        message: String::new(),
+        request_id: "r-1".to_owned(),
+    }
+}
+
 fn write(path: &Path) {
     let store = Store::open(path).expect("a new file");
     done(&store, |tx| {
@@ -82,21 +142,44 @@ fn write(path: &Path) {
         let answer = Some((String::new(), b"answer".to_vec()));
         let row = IdempotencyV1 { body: [8; 32], created_at_us: JULY, operation: [4; 16], answer };
         tx.tx.open_table(tables::IDEMPOTENCY)?.insert([7; 32].as_slice(), encode(&row)?.as_slice())?;
-        tx.setting_put("node_id", node_id(0).as_bytes())
+        tx.setting_put("node_id", node_id(0).as_bytes())?;
+        users().iter().try_for_each(|user| tx.user_put(user))?;
+        tx.token_put(&token())?;
+        tx.session_put(&session())?;
+        tx.audit_append(&[audited("ok"), audited("permission_denied")])
     });
     done(&store, |tx| tx.vm_delete(vm_id(99)));
 }
 
 #[test]
-fn a_file_of_format_1_is_read_whole() {
-    let kept = golden("format-1.redb");
+fn a_file_of_format_1_is_read_whole_and_led_to_today() {
+    let (_directory, path) = read_whole("format-1.redb");
+    let store = Store::open(&path).expect("it opens again");
+    assert_eq!((store.user_all(), store.session_all(), store.token_all()), (Ok(vec![]), Ok(vec![]), Ok(vec![])));
+    assert_eq!(store.audit_after(&AuditFilter::default(), 0, 10), Ok(vec![]));
+}
+
+#[test]
+fn a_file_of_format_2_is_read_whole() {
+    let kept = golden("format-2.redb");
     if blessing() {
-        std::fs::create_dir_all(kept.parent().expect("a directory")).expect("the golden directory");
         let (_directory, path) = place();
         write(&path);
         std::fs::copy(&path, &kept).expect("the golden file is written");
     }
-    let (_directory, path) = place();
+    let (_directory, path) = read_whole("format-2.redb");
+    let store = Store::open(&path).expect("it opens again");
+    assert_eq!(store.user_all(), Ok(users()));
+    assert_eq!(store.token_all(), Ok(vec![token()]));
+    assert_eq!(store.session_all(), Ok(vec![session()]));
+    let audited = vec![(1, audited("ok")), (2, audited("permission_denied"))];
+    assert_eq!(store.audit_after(&AuditFilter::default(), 0, 10), Ok(audited));
+}
+
+/// All that both formats have, twice, in a copy of the golden file.
+fn read_whole(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let kept = golden(name);
+    let (directory, path) = place();
     std::fs::copy(&kept, &path).expect("the golden file is there");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
     for opening in ["first", "second"] {
@@ -111,7 +194,7 @@ fn a_file_of_format_1_is_read_whole() {
         let events: Vec<(u64, Event)> = events.into_iter().rev().map(|it| (it.sequence, it.event)).collect();
         assert_eq!(events, (1..=6).map(|n| (u64::from(n), event(n))).collect::<Vec<_>>());
         assert_eq!(store.setting("node_id"), Ok(Some(node_id(0).as_bytes().to_vec())));
-        assert_eq!(store.setting("schema_version"), Ok(Some(vec![0, 0, 0, 1])));
+        assert_eq!(store.setting("schema_version"), Ok(Some(vec![0, 0, 0, 2])));
         let table = store.read().expect("a reader").open_table(tables::IDEMPOTENCY).expect("a table");
         let row = table.get([7; 32].as_slice()).expect("a row").expect("the key").value().to_vec();
         let row = decode::<IdempotencyV1>(&row, "golden").expect("a record");
@@ -125,6 +208,7 @@ fn a_file_of_format_1_is_read_whole() {
             tx.vm_delete(vm_id(50))
         });
     }
+    (directory, path)
 }
 
 /// For those who try the program from outside, which cannot make one.
@@ -172,14 +256,25 @@ fn each_record_of_version_1_lies_in_the_same_bytes() {
     text += &line("begun", &row);
     text += &line("answered", &IdempotencyV1 { answer: Some(("not_found".to_owned(), vec![1, 2])), ..row });
     let at = golden("records-1.txt");
-    if blessing() {
-        std::fs::write(&at, &text).expect("the golden records are written");
-    }
     let kept = std::fs::read_to_string(&at).expect("the golden records are there");
     for (now, then) in text.lines().zip(kept.lines()) {
         assert_eq!(now, then, "a stored record changed its bytes: make a V2 of it instead");
     }
     assert_eq!(text.lines().count(), kept.lines().count());
+}
+
+#[test]
+fn each_record_of_format_2_lies_in_the_same_bytes() {
+    let mut text: String = users().iter().map(|user| line(&user.name, &UserV1::from(user))).collect();
+    text += &line("ci", &TokenV1::from(&token()));
+    text += &line("of Root", &SessionV1::from(&session()));
+    text += &line("ok", &AuditV1::from(&audited("ok")));
+    let at = golden("records-2.txt");
+    if blessing() {
+        std::fs::write(&at, &text).expect("the golden records are written");
+    }
+    let kept = std::fs::read_to_string(&at).expect("the golden records are there");
+    assert_eq!(text, kept, "a stored record changed its bytes: make a V2 of it instead");
 }
 
 #[test]

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hostile::{cases, folder, like};
+use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::store::codec::{Record, decode, encode};
 use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use crate::store::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use crate::store::stored_node::NodeV1;
 
 /// The golden records of every version, as bytes.
@@ -50,6 +52,10 @@ proptest! {
         tried::<NodeV1, NodeRecord>(&bytes);
         tried::<OperationV1, Operation>(&bytes);
         tried::<EventV1, Event>(&bytes);
+        tried::<UserV1, UserRecord>(&bytes);
+        tried::<TokenV1, TokenRecord>(&bytes);
+        tried::<SessionV1, SessionRecord>(&bytes);
+        tried::<AuditV1, AuditEntry>(&bytes);
         if let Ok(record) = decode::<IdempotencyV1>(&bytes, "hostile") {
             let written = encode(&record).expect("what was read can be written");
             prop_assert_eq!(decode::<IdempotencyV1>(&written, "again"), Ok(record));
@@ -65,6 +71,10 @@ fn every_seed_is_a_record() {
             tried::<NodeV1, NodeRecord>(&bytes),
             tried::<OperationV1, Operation>(&bytes),
             tried::<EventV1, Event>(&bytes),
+            tried::<UserV1, UserRecord>(&bytes),
+            tried::<TokenV1, TokenRecord>(&bytes),
+            tried::<SessionV1, SessionRecord>(&bytes),
+            tried::<AuditV1, AuditEntry>(&bytes),
             decode::<IdempotencyV1>(&bytes, "seed").is_ok(),
         ];
         assert!(found.contains(&true), "{bytes:02x?}");
