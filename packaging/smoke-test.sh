@@ -22,6 +22,8 @@ GOLDEN=$ROOT/tests/golden/store
 STATE=/var/lib/quantixkvm/state.redb
 BASE=http://localhost:8080
 CHECKS=0
+# What it ends with where this machine cannot run such a Debian at all.
+CANNOT=77
 SHOWN=""
 
 usage() {
@@ -30,7 +32,8 @@ Usage: packaging/smoke-test.sh [--suite bookworm|trixie] [DEB]
 
 Tries DEB, or what build-deb.sh builds, in a fresh Debian of that suite, made by
 mmdebstrap from the mirrors that this machine's apt uses, once: it is kept under
-target/smoke. Needs root or sudo.
+target/smoke. Needs root or sudo. Exits with 77 where the machine lets no second
+systemd run.
 
 Environment: QKVM_PROFILE, QKVM_PROGRAM and CARGO_TARGET_DIR as for build-deb.sh;
 QKVM_SMOKE_KEEP=1 leaves the box running, to be looked at.
@@ -153,34 +156,25 @@ boot_box() {
     echo hypervisor | as_root tee "$WORK/root/etc/hostname" >/dev/null
     printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 hypervisor\n' | as_root tee "$WORK/root/etc/hosts" >/dev/null
     echo 'Binary::apt::APT::Keep-Downloaded-Packages "true";' | as_root tee "$WORK/root/etc/apt/apt.conf.d/90keep" >/dev/null
-    as_root "$BASH" "$BOX" start "$WORK"
+    if ! as_root "$BASH" "$BOX" start "$WORK"; then
+        warn "this machine lets no second systemd run, in namespaces and a control group of its own: nothing can be tried here"
+        exit "$CANNOT"
+    fi
     apt_inside update
     SHOWN=$(inside cat /etc/debian_version)
 }
 
 # ------------------------------------------------------------ on a busy port --
 
-# This version serves off loopback only where it is told that nobody is
-# authenticated; one that authenticates has no such flag, and this does nothing.
-allow_open_listening() {
-    # Counted, not only looked for: who stops reading early breaks the pipe.
-    if ! dpkg-deb --fsys-tarfile "$DEB" | tar xO ./usr/bin/quantixkvm | grep -ac QUANTIXKVM_INSECURE_LISTEN >/dev/null; then return 0; fi
-    # For every service, so that nothing by our name is there that the package did not bring.
-    local dir=$WORK/root/etc/systemd/system/service.d
-    as_root mkdir -p "$dir"
-    printf '[Service]\nEnvironment=QUANTIXKVM_INSECURE_LISTEN=true\n' | as_root tee "$dir/unauthenticated.conf" >/dev/null
-    warn "this program authenticates nobody yet: it is told to serve off loopback all the same"
-}
-
 installs_on_a_busy_port() {
-    on_its_network node -e 'require("net").createServer().listen(8080, "0.0.0.0", () => console.log(process.pid))' >"$WORK/holder.out" &
+    on_its_network node -e 'require("net").createServer().listen(8080, "0.0.0.0", () => console.log(process.pid))' >"$WORK/holder.out" || true &
     wait_until 10 test -s "$WORK/holder.out" || die "the port cannot be held"
     HOLDER=$(cat "$WORK/holder.out")
     apt_inside install "./packages/${DEB##*/}"
     wait_until 60 is_failed || die "the service is $(property ActiveState)"
-    log_has "cannot listen on 0.0.0.0:8080" || die "the log does not name the address"
+    log_has "cannot listen on 127.0.0.1:8080" || die "the log does not name the address"
     apt_said "the service did not start"
-    apt_said "cannot listen on 0.0.0.0:8080"
+    apt_said "cannot listen on 127.0.0.1:8080"
     SHOWN=$(inside journalctl -u quantixkvm --no-pager -o cat | grep -F 'cannot listen' | head -n 1)
 }
 port_is_free() { ! as_root kill -0 "$HOLDER" 2>/dev/null; }
@@ -241,7 +235,7 @@ others() {
     on_libvirt pool-dumpxml default | grep -vE '<(allocation|available)'
     on_libvirt net-list --all --name
     on_libvirt pool-list --all --name
-    if have iptables-save; then on_its_network iptables-save | grep -v '^#'; fi
+    if have iptables-save; then on_its_network iptables-save | sed '/^#/d'; fi
 }
 administrator_has_things() {
     as_root tee "$WORK/root/packages/precious.xml" >/dev/null <<'X'
@@ -269,9 +263,7 @@ installs_the_previous_version() {
     apt_inside install "./packages/${PREVIOUS_DEB##*/}"
     becomes_active
     apt_said "Quantix-KVM is running"
-    apt_said "https://hypervisor:8080"
-    apt_said "https://192.0.2.10:8080"
-    apt_said "sudo quantixkvm setup-code"
+    apt_said "http://localhost:8080"
     SHOWN=$(grep -E '^  https?://' "$WORK/apt.log" | paste -sd' ' | tr -s ' ')
 }
 runs_as_its_unit_says() {
@@ -297,13 +289,10 @@ sees_devices_and_opens_none() {
     inside nsenter -t "$pid" -m stat -c %n /dev/net/tun >/dev/null || die "it sees no /dev/net/tun"
     inside nsenter -t "$pid" -m sh -c '! touch /usr/x 2>/dev/null && ! touch /home/x 2>/dev/null' || die "it sees a file system that can be written to"
 }
-listens_everywhere() {
+listens_on_loopback_alone() {
     local sockets
     sockets=$(on_its_network ss -Hltn 'sport = :8080' | awk '{ print $4 }' | sort | paste -sd' ')
-    case $sockets in
-    *0.0.0.0:8080*\[::\]:8080*) ;;
-    *) die "it listens on: $sockets" ;;
-    esac
+    [ "$sockets" = "127.0.0.1:8080 [::1]:8080" ] || die "it listens on: $sockets"
     SHOWN=$sockets
 }
 
@@ -319,7 +308,7 @@ takes_up_the_oldest_state() {
 }
 makes_a_vm() {
     ask VMService/CreateVM '{"name": "smoke", "projectId": "00000000-0000-0000-0000-000000000001",
-        "spec": {"cpu": {"cores": 1}, "memory": {"sizeMib": 128}, "disks": [{"sizeGib": 1}]}}'
+        "spec": {"cpu": {"cores": 1}, "memory": {"sizeMib": 256}, "disks": [{"sizeGib": 1}]}}'
     so 'a.name === "smoke" && a.status.state === "STOPPED"'
     VM=$(node -p 'JSON.parse(process.argv[1]).id' "$ANSWER")
     ask VMService/StartVM "{\"id\": \"$VM\"}"
@@ -353,7 +342,7 @@ upgrades() {
 has_other_pid() { is_active && [ "$(property MainPID)" != "$OLD" ]; }
 comes_back_after_kill() {
     OLD=$(property MainPID)
-    inside kill -KILL "$OLD"
+    inside sh -c "kill -KILL $OLD"
     wait_until 30 has_other_pid || die "systemd did not start it again"
     vm_is_known
 }
@@ -364,7 +353,7 @@ comes_back_after_a_hang() {
         systemctl daemon-reload && systemctl restart quantixkvm'
     becomes_active
     OLD=$(property MainPID)
-    inside kill -STOP "$OLD"
+    inside sh -c "kill -STOP $OLD"
     wait_until 60 has_other_pid || die "systemd did not notice that it hangs"
     log_has "Watchdog timeout" || die "the log does not say that it hung"
     inside sh -c 'rm -r /run/systemd/system/quantixkvm.service.d && systemctl daemon-reload && systemctl restart quantixkvm'
@@ -375,7 +364,6 @@ comes_back_after_a_boot() {
     as_root "$BASH" "$BOX" stop "$WORK"
     as_root "$BASH" "$BOX" start "$WORK"
     becomes_ready
-    on_libvirt pool-start default >/dev/null
     ask VMService/StartVM "{\"id\": \"$VM\"}"
     so 'a.status.state === "RUNNING"'
     QEMU=$(qemu_pid)
@@ -446,7 +434,6 @@ leaves_only_guests() {
 
 run_checks() {
     check "a fresh Debian has booted under its own systemd" boot_box
-    allow_open_listening
     check "it installs on a busy port; the unit says who is in the way" installs_on_a_busy_port
     check "it serves once the port is free" serves_once_the_port_is_free
     check "everything that it depends on is there, and what it recommends can be" dependencies_are_all_there
@@ -456,7 +443,7 @@ run_checks() {
     check "the previous version installs and says where it is" installs_the_previous_version
     check "it runs as its unit says" runs_as_its_unit_says
     check "it sees devices and opens none, and writes nowhere" sees_devices_and_opens_none
-    check "it listens on every address" listens_everywhere
+    check "it listens on loopback alone" listens_on_loopback_alone
     check "it serves a state file of the oldest format" takes_up_the_oldest_state
     check "a VM is made and runs" makes_a_vm
     check "it upgrades, and the VM runs on" upgrades

@@ -10,7 +10,7 @@ SELF=$HERE/run.sh
 . "$ROOT/packaging/lib.sh"
 extend_path
 
-TIERS=(lint unit driver clients web ui testbed qemu faults packaging bench)
+TIERS=(lint unit driver clients web ui testbed qemu faults packaging deb bench)
 
 usage() {
     cat <<'H'
@@ -29,6 +29,8 @@ Usage: tests/run.sh [TIER...|all] [--long] [--help]
   qemu       the whole program and real guests on QEMU, emulated
   faults     killed, starved and interrupted: nothing is lost
   packaging  packaging/run.sh, as a newcomer runs it
+  deb        the Debian package: the same bytes twice, lintian, how its unit
+             confines it, and its whole life in a fresh Debian
   bench      speed and size against their floors
 
 Without a tier: all of them. --long takes the full number of rounds where a tier
@@ -51,7 +53,7 @@ has_rust_test() { [ -e "$HERE/$1/main.rs" ] || [ -e "$HERE/$1.rs" ]; }
 # Says whether a tier has anything to run in this tree.
 tier_exists() {
     case $1 in
-    lint | unit | testbed | packaging) return 0 ;;
+    lint | unit | testbed | packaging | deb) return 0 ;;
     driver) has_rust_test it || has_rust_test cli ;;
     qemu) has_rust_test qemu ;;
     faults) has_rust_test faults ;;
@@ -80,6 +82,7 @@ install_packages() {
     if wants testbed qemu faults packaging bench ui; then packages+=("${HOST_PACKAGES[@]}"); fi
     if wants ui bench; then packages+=(chromium); fi
     if wants driver; then packages+=(qemu-utils); fi
+    if wants deb; then packages+=(systemd debhelper lintian dpkg-dev mmdebstrap debian-archive-keyring curl); fi
     step "Packages from Debian" "check the network and /etc/apt/sources.list, and that you are root or may use sudo."
     need_packages "${packages[@]}"
 }
@@ -278,6 +281,35 @@ tier_ui() {
 
 tier_testbed() { bash "$HERE/testbed/check-testbed.sh"; }
 tier_packaging() { bash "$HERE/testbed/check-packaging.sh"; }
+
+# Of 10, as systemd judges it: 0 is confined most.
+EXPOSURE_MAX=15
+
+# Where no second systemd can run, that is said, and the rest of the tier stands.
+smoke_test() {
+    local code=0
+    bash "$ROOT/packaging/smoke-test.sh" --suite "$1" || code=$?
+    case $code in
+    0) ;;
+    77) warn "the package's life in a fresh Debian $1 was not tried on this machine" ;;
+    *) fail "the smoke test of Debian $1 ended with code $code." "run it alone: packaging/smoke-test.sh --suite $1" ;;
+    esac
+}
+
+tier_deb() {
+    export QKVM_PROFILE=${QKVM_PROFILE:-debug}
+    local out=${CARGO_TARGET_DIR:-$ROOT/target}/deb first second
+    bash "$ROOT/packaging/build-deb.sh"
+    first=$(sha256sum "$out"/quantixkvm_*_amd64.deb)
+    bash "$ROOT/packaging/build-deb.sh"
+    second=$(sha256sum "$out"/quantixkvm_*_amd64.deb)
+    [ "$first" = "$second" ] || fail "packed twice, the package differs: $first and $second" "see $out/build.log"
+    say "packed twice, the package is the same"
+    systemd-analyze security --offline=true --threshold="$EXPOSURE_MAX" --no-pager \
+        "$ROOT/packaging/debian/quantixkvm.service" | tail -n 1
+    smoke_test bookworm
+    if [ -n "${QKVM_LONG:-}" ]; then smoke_test trixie; fi
+}
 tier_bench() {
     page_is_built "$ROOT" || build_page "$ROOT"
     install_npm "$HERE/ui"
