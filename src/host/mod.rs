@@ -7,6 +7,7 @@ pub mod kvm;
 mod load;
 pub mod orphans;
 pub mod paths;
+pub mod peer;
 pub mod ports;
 pub mod software;
 
