@@ -44,8 +44,13 @@ pub struct Config {
     pub log_level: String,
     /// Run as uid 0.
     pub allow_root: bool,
-    /// Serve off loopback although nobody is authenticated yet.
-    pub insecure_listen: bool,
+    /// The API socket for the command line and the administrators' group.
+    pub socket: PathBuf,
+    /// Whether root on this host needs no token on loopback.
+    pub local_root_trust: bool,
+    /// A certificate and its key in place of our own; both or none.
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     /// Further names by which this host may be addressed.
     pub hostnames: Vec<String>,
 }
@@ -61,7 +66,10 @@ impl Default for Config {
             log_format: LogFormat::Human,
             log_level: "info".to_owned(),
             allow_root: false,
-            insecure_listen: false,
+            socket: PathBuf::from("/run/quantixkvm/api.sock"),
+            local_root_trust: true,
+            tls_certificate: None,
+            tls_key: None,
             hostnames: Vec::new(),
         }
     }
@@ -88,12 +96,15 @@ pub struct Layer {
     pub log_format: Option<String>,
     pub log_level: Option<String>,
     pub allow_root: Option<bool>,
-    pub insecure_listen: Option<bool>,
+    pub socket: Option<PathBuf>,
+    pub local_root_trust: Option<String>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     pub hostnames: Option<Vec<String>>,
 }
 
 /// The keys, for hints and the environment.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "listen",
     "data_dir",
     "libvirt_uri",
@@ -102,7 +113,10 @@ const KEYS: [&str; 10] = [
     "log_format",
     "log_level",
     "allow_root",
-    "insecure_listen",
+    "socket",
+    "local_root_trust",
+    "tls_certificate",
+    "tls_key",
     "hostnames",
 ];
 
@@ -192,21 +206,44 @@ impl Config {
         }
         self.demo = layer.demo.unwrap_or(self.demo);
         self.allow_root = layer.allow_root.unwrap_or(self.allow_root);
-        self.insecure_listen = layer.insecure_listen.unwrap_or(self.insecure_listen);
+        if let Some(word) = layer.local_root_trust {
+            self.local_root_trust = match word.as_str() {
+                "on" => true,
+                "off" => false,
+                other => return Err(bad("local_root_trust", format!("must be on or off; it is \"{other}\""))),
+            };
+        }
+        let absolute = |key: &str, path: PathBuf| {
+            if path.is_absolute() {
+                Ok(path)
+            } else {
+                Err(bad(key, format!("\"{}\" must be an absolute path", path.display())))
+            }
+        };
+        if let Some(path) = layer.socket {
+            self.socket = absolute("socket", path)?;
+        }
+        if let Some(path) = layer.tls_certificate {
+            self.tls_certificate = Some(absolute("tls_certificate", path)?);
+        }
+        if let Some(path) = layer.tls_key {
+            self.tls_key = Some(absolute("tls_key", path)?);
+        }
         Ok(())
     }
 
     fn check(self) -> Result<Self, ConfigError> {
-        if !self.insecure_listen
+        let bad = |place: &str, problem: String| Err(ConfigError { place: place.to_owned(), problem });
+        if self.demo
             && let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback())
         {
-            return Err(ConfigError {
-                place: "listen".to_owned(),
-                problem: format!(
-                    "{open} is off loopback, and this version authenticates nobody: whoever reaches the port commands \
-                     every VM. Listen on 127.0.0.1 or [::1], or give --insecure-listen to do it all the same"
-                ),
-            });
+            return bad(
+                "listen",
+                format!("{open} is off loopback, and a demonstration lets everybody in; listen on 127.0.0.1 or [::1]"),
+            );
+        }
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return bad("tls_certificate", "needs tls_key, and tls_key needs it: name both files, or none".to_owned());
         }
         Ok(self)
     }
@@ -235,7 +272,10 @@ fn of_environment(environment: impl Iterator<Item = (String, String)>) -> Result
             "log_format" => layer.log_format = Some(value.clone()),
             "log_level" => layer.log_level = Some(value.clone()),
             "allow_root" => layer.allow_root = flag()?,
-            "insecure_listen" => layer.insecure_listen = flag()?,
+            "socket" => layer.socket = Some(PathBuf::from(&value)),
+            "local_root_trust" => layer.local_root_trust = Some(value.clone()),
+            "tls_certificate" => layer.tls_certificate = Some(PathBuf::from(&value)),
+            "tls_key" => layer.tls_key = Some(PathBuf::from(&value)),
             "hostnames" => layer.hostnames = list(),
             other => {
                 return Err(bad(match nearest(other) {
@@ -310,7 +350,10 @@ mod tests {
             ("listen = []", vec![], vec!["/etc/q.toml: listen", "at least one"]),
             ("listen = ['8080']", vec![], vec!["\"8080\"", "127.0.0.1:8080"]),
             ("listen = ['127.0.0.1:99999']", vec![], vec!["127.0.0.1:99999"]),
-            ("listen = ['0.0.0.0:8080']", vec![], vec!["0.0.0.0:8080", "--insecure-listen"]),
+            ("demo = true\nlisten = ['0.0.0.0:8080']", vec![], vec!["0.0.0.0:8080", "demonstration"]),
+            ("local_root_trust = 'yes'", vec![], vec!["local_root_trust", "on or off", "yes"]),
+            ("socket = 'x'", vec![], vec!["socket", "absolute"]),
+            ("tls_key = '/x'", vec![], vec!["tls_certificate", "both files"]),
             ("listen = 'x'", vec![], vec!["/etc/q.toml", "listen"]),
             ("data_dir = 'x'", vec![], vec!["data_dir", "absolute"]),
             ("libvirt_uri = 'qemu'", vec![], vec!["libvirt_uri", "qemu:///system"]),
@@ -325,7 +368,7 @@ mod tests {
             ("", vec![("QUANTIXKVM_ZZZZZZZZ", "x")], vec!["QUANTIXKVM_ZZZZZZZZ", "the settings are"]),
             ("", vec![("QUANTIXKVM_DEMO", "maybe")], vec!["QUANTIXKVM_DEMO", "true or false"]),
             ("", vec![("QUANTIXKVM_LISTEN", "")], vec!["QUANTIXKVM_LISTEN", "at least one"]),
-            ("", vec![("QUANTIXKVM_LISTEN", "[::]:80")], vec!["[::]:80"]),
+            ("", vec![("QUANTIXKVM_LISTEN", "[::]:80"), ("QUANTIXKVM_DEMO", "1")], vec!["[::]:80"]),
         ] {
             let error = load(file, &environment, Layer::default()).expect_err(file).to_string();
             for word in words {

@@ -31,9 +31,10 @@ pub struct ServiceFlags {
     /// Run as root all the same [env: QUANTIXKVM_ALLOW_ROOT]
     #[arg(long)]
     allow_root: bool,
-    /// Serve off loopback although nobody is authenticated [env: QUANTIXKVM_INSECURE_LISTEN]
-    #[arg(long)]
-    insecure_listen: bool,
+    /// The API socket, for the command line and the administrators' group [env: QUANTIXKVM_SOCKET]
+    /// [default: /run/quantixkvm/api.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 /// Of `serve` alone.
@@ -97,7 +98,7 @@ impl ServiceFlags {
             listen: self.listen,
             accelerator: self.accelerator,
             allow_root: said(self.allow_root),
-            insecure_listen: said(self.insecure_listen),
+            socket: self.socket,
             ..layer
         }
     }

@@ -15,8 +15,6 @@ use crate::service::requests::{Caller, IdempotencyKey};
 
 use super::{RpcState, error};
 
-/// Until there are users, who can reach the port is the administrator.
-pub(super) const USER: &str = "api";
 /// Characters of an idempotency key at most.
 const KEY_MAX: usize = 255;
 
@@ -30,8 +28,23 @@ pub(super) fn refused(ctx: &RequestContext) -> impl Fn(ServiceError) -> ConnectE
     |failure| error::connect(&failure, request_id(ctx))
 }
 
+/// Who calls; whoever comes this far is somebody.
+pub(super) fn caller_of(ctx: &RequestContext) -> Result<&Principal, ConnectError> {
+    let nobody = || ServiceError::Internal("a call came without its caller".to_owned());
+    ctx.extensions().get::<Principal>().ok_or_else(|| refused(ctx)(nobody()))
+}
+
+/// What a request is about, for the audit log: of all that it holds its ids and its name alone.
+fn resource_in(request: &serde_json::Value) -> String {
+    ["id", "vmId", "nodeId", "hostname", "name"]
+        .iter()
+        .find_map(|key| request.get(key)?.as_str().filter(|text| !text.is_empty()))
+        .map(|text| clip(text, RESOURCE_MAX))
+        .unwrap_or_default()
+}
+
 fn caller(ctx: &RequestContext, request: &impl Serialize) -> Result<Caller, ServiceError> {
-    let user = USER.to_owned();
+    let user = ctx.extensions().get::<Principal>().map(Principal::name).unwrap_or_default().to_owned();
     let idempotency = match ctx.headers().get("idempotency-key") {
         None => None,
         Some(key) => Some(idempotency(ctx, &user, key.as_bytes(), request)?),
