@@ -15,13 +15,17 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Accelerator, Config};
 use crate::host::HostRoot;
 use crate::http::gate::Gate;
+use crate::http::identity::Identity;
 use crate::http::live::Live;
 use crate::http::metrics::{BackupGauges, Metrics, Snapshot, VmGauges, VmUse};
+use crate::http::serve::ApiSocket;
+use crate::http::tls::{self, Tls};
 use crate::http::{self, Surface};
 use crate::hypervisor::libvirt::{Libvirt, keep_memory_small};
 use crate::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
 use crate::notify::Supervisor;
 use crate::rpc::{self, RpcState};
+use crate::service::auth::{AuthService, Door};
 use crate::service::autostart;
 use crate::service::backup;
 use crate::service::console::ConsoleService;
@@ -136,20 +140,26 @@ async fn serve(config: Config) -> Result<(), ServeError> {
 
     let consoles = Arc::new(ConsoleService::new(Arc::clone(&core), Arc::clone(&vms), stop.clone()));
 
+    let door = if config.demo { Door::Demo } else { Door::Guarded };
+    let keys = demo.is_none().then_some(config.data_dir.as_path());
+    let auth = AuthService::open(core.store.clone(), keys, core.node_id.to_string(), door);
+    let auth = Arc::new(auth.map_err(|why| ServeError::DataDir {
+        path: config.data_dir.display().to_string(),
+        why,
+    })?);
+
     let listeners = http::serve::bind(&config.listen)?;
     let mut addresses = Vec::new();
     for listener in &listeners {
         addresses.push(listener.local_addr().map_err(other)?);
     }
-    let names = config.hostnames.iter().cloned().chain([
-        machine.hostname(),
-        format!("{}.local", machine.hostname()),
-        crate::host::hostname(),
-        machine.management_ip(),
-    ]);
+    let names: Vec<String> = names(&config, machine.as_ref());
+    let tls = tls(&config, &names)?;
+    let api = if config.demo { None } else { api_socket(&config.socket)? };
     let gate = Gate::new(names, addresses.iter().map(std::net::SocketAddr::port));
     let state = RpcState {
         core: Arc::clone(&core),
+        auth: Arc::clone(&auth),
         vms: Arc::clone(&vms),
         nodes: Arc::clone(&nodes),
         operations: Arc::clone(&operations),
@@ -167,6 +177,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         scrape: scrape(Arc::clone(&core), Arc::clone(&nodes), Arc::clone(&operations)),
         metrics: Arc::new(Metrics::new()),
         gate,
+        identity: Identity { auth: Arc::clone(&auth), methods: rpc::access::methods().collect() },
         live,
         consoles: Arc::clone(&consoles),
     };
@@ -185,6 +196,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(statistics::measure(Arc::clone(&core), stop.clone())),
         tokio::spawn(Arc::clone(&nodes).run(stop.clone())),
         tokio::spawn(history.run(stop.clone())),
+        tokio::spawn(Arc::clone(&auth).run(stop.clone())),
         tokio::spawn(backup::run(core.store.clone(), stop.clone())),
         tokio::spawn(autostart::run(
             Arc::clone(&core),
@@ -209,12 +221,20 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     });
     tokio::spawn(wait_for_signal(stop.clone()));
     tokio::spawn(wait_for_loss(core.store.clone(), stop.clone()));
-    let served = http::serve::serve(listeners, router, stop.clone(), sockets).await;
+    let followed = tls.clone().map(|tls| tokio::spawn(tls.follow(stop.clone())));
+    let door = http::serve::Door {
+        tls,
+        owner: crate::host::peer::socket_owner,
+        // Its own uid would be root's: whoever it starts would be trusted.
+        trusts_root: config.local_root_trust && !rustix::process::geteuid().is_root(),
+        user_name: |uid| Some(crate::host::accounts::Accounts::read(&HostRoot::default()).user_name(uid)),
+    };
+    http::serve::serve(listeners, api, router, door, stop.clone(), sockets).await;
     stop.cancel();
     consoles.tasks.close();
     // What a console's client is told goes out first.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), consoles.tasks.wait()).await;
-    for task in background.into_iter().chain(told) {
+    for task in background.into_iter().chain(told).chain(followed) {
         // Each ends with `stop`; what hangs is left behind.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;
     }
@@ -222,7 +242,45 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     drop(demo);
     tracing::info!("stopped; guests run on");
     core.store.healthy().map_err(other)?;
-    served.map_err(other)
+    Ok(())
+}
+
+/// Names and addresses by which this host may be addressed, its own first.
+fn names(config: &Config, machine: &dyn Machine) -> Vec<String> {
+    let mut names = vec![machine.hostname(), format!("{}.local", machine.hostname()), crate::host::hostname()];
+    names.extend(config.hostnames.iter().cloned());
+    names.extend(crate::host::addresses().iter().map(std::net::IpAddr::to_string));
+    names.extend([machine.management_ip(), "localhost".to_owned()]);
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
+    names
+}
+
+fn tls(config: &Config, names: &[String]) -> Result<Option<Arc<Tls>>, ServeError> {
+    if config.demo {
+        return Ok(None);
+    }
+    let given = config.tls_certificate.clone().zip(config.tls_key.clone());
+    let given = given.map(|(certificate, key)| tls::Files { certificate, key });
+    let opened = Tls::open(given, &config.data_dir, names);
+    Ok(Some(Arc::new(opened.map_err(|why| ServeError::DataDir { path: config.data_dir.display().to_string(), why })?)))
+}
+
+/// Who may use the API socket, beside root.
+const ADMINISTRATORS: &str = "quantixkvm-admin";
+
+/// The API socket; none where its directory is not there, which is said.
+fn api_socket(path: &Path) -> Result<Option<ApiSocket>, ServeError> {
+    if !path.parent().is_some_and(Path::is_dir) {
+        tracing::warn!(
+            path = %path.display(),
+            "there is no directory for the API socket, and so no socket; the command line needs it: make the \
+             directory, or choose another place with --socket"
+        );
+        return Ok(None);
+    }
+    let group = crate::host::accounts::Accounts::read(&HostRoot::default()).gid(ADMINISTRATORS);
+    Ok(Some(ApiSocket::bind(path, group)?))
 }
 
 /// A console is a socket and another to its guest; a thousand of each are more than a process may

@@ -12,12 +12,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use connectrpc::ConnectError;
 
+use super::serve::{Connection, Kind};
+
 /// The names by which this host may be addressed.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     /// Lower case, without port; IPv6 in brackets.
     hosts: BTreeSet<String>,
     ports: BTreeSet<u16>,
+}
+
+/// How a request came, which is how its page must have come, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
 }
 
 /// Why a request is turned away.
@@ -58,7 +76,7 @@ impl Gate {
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn check(&self, scheme: Scheme, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => Some(host.to_str().map_err(|_| Refusal::NoHost)?),
@@ -81,7 +99,7 @@ impl Gate {
                 && origin
                     .to_str()
                     .ok()
-                    .and_then(|origin| origin.strip_prefix("http://"))
+                    .and_then(|origin| origin.strip_prefix(scheme.prefix()))
                     .is_some_and(|origin| origin.eq_ignore_ascii_case(host));
             if !same {
                 return Err(Refusal::OtherOrigin(crate::model::id::clip(
@@ -110,7 +128,14 @@ fn split(authority: &str) -> (&str, Option<&str>) {
 
 /// The layer.
 pub async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let refusal = match gate.check(request.uri(), request.headers()) {
+    let kind = request.extensions().get::<Connection>().map(|connection| connection.kind);
+    let scheme = match kind {
+        // By the API socket there are no names and no browsers.
+        Some(Kind::Socket) => return next.run(request).await,
+        Some(Kind::Tls) => Scheme::Https,
+        Some(Kind::Loopback | Kind::Clear) | None => Scheme::Http,
+    };
+    let refusal = match gate.check(scheme, request.uri(), request.headers()) {
         Ok(()) => return next.run(request).await,
         Err(refusal) => refusal,
     };
@@ -154,7 +179,7 @@ mod tests {
                 axum::http::HeaderValue::from_bytes(value.as_bytes()).expect("a header's value"),
             );
         }
-        gate().check(&Uri::from_static("/x"), &map)
+        gate().check(Scheme::Http, &Uri::from_static("/x"), &map)
     }
 
     #[test]
@@ -224,6 +249,7 @@ mod tests {
         assert_eq!(check(&[("host", "localhost"), ("host", "localhost")]), Err(Refusal::NoHost));
         assert_eq!(
             gate().check(
+                Scheme::Http,
                 &Uri::from_static("http://evil.example/x"),
                 &[(header::HOST, "localhost".parse().expect("a value"))].into_iter().collect()
             ),
@@ -248,7 +274,7 @@ mod tests {
             if with_origin && let Ok(value) = axum::http::HeaderValue::from_bytes(&origin) {
                 map.insert(header::ORIGIN, value);
             }
-            if gate().check(&Uri::from_static("/x"), &map).is_ok() {
+            if gate().check(Scheme::Http, &Uri::from_static("/x"), &map).is_ok() {
                 let host = String::from_utf8(host.0).expect("ours are text").to_ascii_lowercase();
                 let name = host.strip_suffix(":8080").unwrap_or(&host);
                 proptest::prop_assert!(NAMES.contains(&name), "{} passed", host);

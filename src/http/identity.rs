@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use connectrpc::ConnectError;
 
 use crate::model::access::{Need, Privilege};
-use crate::service::auth::{AuthService, Origin, Principal, Shown};
+use crate::service::auth::{AuthService, CallerAddress, Origin, Principal, Shown};
 use crate::service::error::ServiceError;
 
 use super::serve::{Connection, Kind};
@@ -42,7 +42,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What a path needs; `None`: it is a method of a service that there is not.
+    /// What a path needs.
     fn privilege(&self, path: &str) -> Privilege {
         let path = path.trim_start_matches('/');
         match path {
@@ -135,6 +135,7 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
     if let Err(error) = allowed {
         return refused(&request, error);
     }
+    request.extensions_mut().insert(CallerAddress(Arc::clone(&connection.address)));
     if let Some(caller) = caller {
         tracing::Span::current().record("user", caller.name());
         request.extensions_mut().insert::<Principal>(caller);

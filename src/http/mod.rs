@@ -10,10 +10,12 @@
 
 mod console;
 pub mod gate;
+pub mod identity;
 pub mod live;
 pub mod metrics;
 mod page;
 pub mod serve;
+pub mod tls;
 mod watch_rpc;
 
 use std::any::Any;
@@ -32,6 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::service::console::ConsoleService;
 
 use gate::Gate;
+use identity::Identity;
 use metrics::Metrics;
 
 /// By which a request is found again in the log.
@@ -50,6 +53,7 @@ pub struct Surface {
     pub scrape: Arc<dyn Fn(&Metrics) -> String + Send + Sync>,
     pub metrics: Arc<Metrics>,
     pub gate: Gate,
+    pub identity: Identity,
     /// The pages' live connections.
     pub live: live::Live,
     pub consoles: Arc<ConsoleService>,
@@ -89,6 +93,7 @@ pub fn router(surface: Surface) -> Router {
     router
         .fallback(fallback)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::new(surface.identity), identity::identify))
         .layer(middleware::from_fn(dress))
         .layer(middleware::from_fn_with_state(Arc::new(surface.gate), gate::guard))
 }

@@ -6,7 +6,7 @@ use quantixkvm_proto::Quantixkvm::auth::v1 as wire;
 use buffa::Enumeration as _;
 
 use crate::model::access::Privilege;
-use crate::service::auth::Principal;
+use crate::service::auth::CallerAddress;
 
 fn privilege(declared: wire::Privilege) -> Privilege {
     match declared {
@@ -47,5 +47,5 @@ pub fn methods() -> impl Iterator<Item = (&'static str, Privilege)> {
 
 /// Address of who calls, as in the audit log.
 pub(super) fn address(ctx: &RequestContext) -> String {
-    ctx.extensions().get::<Principal>().map(|caller| caller.address.clone()).unwrap_or_default()
+    ctx.extensions().get::<CallerAddress>().map(|address| address.0.to_string()).unwrap_or_default()
 }

@@ -9,12 +9,18 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
+use crate::model::id::clip;
+use crate::model::user::AuditEntry;
+use crate::model::vm::Moment;
+use crate::service::auth::Principal;
 use crate::service::error::ServiceError;
 use crate::service::idempotency::Told;
 use crate::service::requests::{Caller, IdempotencyKey};
 
 use super::{RpcState, error};
 
+/// Characters of what a request is about that the audit log keeps.
+const RESOURCE_MAX: usize = 100;
 /// Characters of an idempotency key at most.
 const KEY_MAX: usize = 255;
 
@@ -78,6 +84,48 @@ fn idempotency(
 /// A change: `work` runs in a task of its own and once a key, `answer` writes what came of it, and
 /// `reread` finds the answer to a request whose first answer was lost with the process.
 pub(super) async fn change<R, A, W, F, Fut>(
+    state: &RpcState,
+    ctx: &RequestContext,
+    request: &R,
+    work: F,
+    answer: fn(&RpcState, &A) -> W,
+    reread: fn(&RpcState, &str) -> Result<A, ServiceError>,
+) -> Result<W, ConnectError>
+where
+    R: Serialize,
+    A: Send + Sync + 'static,
+    W: Message + Send + 'static,
+    F: FnOnce(RpcState, Caller) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<A, ServiceError>> + Send + 'static,
+{
+    let done = once(state, ctx, request, work, answer, reread).await;
+    if let Ok(who) = caller_of(ctx) {
+        let about = serde_json::to_value(request).map(|request| resource_in(&request)).unwrap_or_default();
+        record(state, ctx, who, about, &done);
+    }
+    done
+}
+
+/// A line of the audit log.
+fn record<W>(state: &RpcState, ctx: &RequestContext, who: &Principal, about: String, done: &Result<W, ConnectError>) {
+    let (code, message) = match done {
+        Ok(_) => ("ok", String::new()),
+        Err(error) => (error.code.as_str(), error.message.clone().unwrap_or_default()),
+    };
+    state.auth.audit.record(AuditEntry {
+        at: Moment::now(),
+        user: who.name().to_owned(),
+        via: who.via_word().to_owned(),
+        address: who.address.clone(),
+        method: ctx.path().unwrap_or_default().trim_start_matches('/').to_owned(),
+        resource: about,
+        code: code.to_owned(),
+        message,
+        request_id: request_id(ctx).to_owned(),
+    });
+}
+
+async fn once<R, A, W, F, Fut>(
     state: &RpcState,
     ctx: &RequestContext,
     request: &R,

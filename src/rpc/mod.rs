@@ -9,6 +9,8 @@
 //! A handler's future is dropped when its client goes away; what changes something therefore runs
 //! in a task of its own (`calls`), on which the handler only waits.
 
+pub mod access;
+mod auth;
 mod calls;
 mod console;
 mod enums;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 use connectrpc::Router;
 use connectrpc_health::StaticChecker;
 use connectrpc_reflection::Reflector;
+use quantixkvm_proto::Quantixkvm::auth::v1::{AUTH_SERVICE_SERVICE_NAME, AuthServiceExt as _};
 use quantixkvm_proto::Quantixkvm::compute::v1::{
     EVENT_SERVICE_SERVICE_NAME, EventServiceExt as _, METRIC_SERVICE_SERVICE_NAME, MetricServiceExt as _,
     NODE_SERVICE_SERVICE_NAME, NodeServiceExt as _, VM_SERVICE_SERVICE_NAME, VmServiceExt as _,
@@ -48,6 +51,7 @@ use quantixkvm_proto::Quantixkvm::operation::v1::{OPERATION_SERVICE_SERVICE_NAME
 use quantixkvm_proto::Quantixkvm::state::v1::{STATE_SERVICE_SERVICE_NAME, StateServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::service::auth::AuthService;
 use crate::service::console::ConsoleService;
 use crate::service::core::Core;
 use crate::service::idempotency::InFlight;
@@ -60,6 +64,7 @@ use crate::service::vm::VmService;
 #[derive(Clone)]
 pub struct RpcState {
     pub core: Arc<Core>,
+    pub auth: Arc<AuthService>,
     pub vms: Arc<VmService>,
     pub nodes: Arc<NodeService>,
     pub operations: Arc<OperationService>,
@@ -77,6 +82,7 @@ pub struct RpcState {
 /// excludes.
 pub fn routes(state: RpcState) -> Result<Router, String> {
     let services = [
+        AUTH_SERVICE_SERVICE_NAME,
         VM_SERVICE_SERVICE_NAME,
         NODE_SERVICE_SERVICE_NAME,
         OPERATION_SERVICE_SERVICE_NAME,
@@ -84,7 +90,8 @@ pub fn routes(state: RpcState) -> Result<Router, String> {
         EVENT_SERVICE_SERVICE_NAME,
         STATE_SERVICE_SERVICE_NAME,
     ];
-    let router = Arc::new(vm::Vms(state.clone())).register(Router::new());
+    let router = Arc::new(auth::Auth(state.clone())).register(Router::new());
+    let router = Arc::new(vm::Vms(state.clone())).register(router);
     let router = Arc::new(node::Nodes(state.clone())).register(router);
     let router = Arc::new(metric::MetricHistory(state.clone())).register(router);
     let router = Arc::new(event::Events(state.clone())).register(router);

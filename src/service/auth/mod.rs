@@ -37,7 +37,7 @@ use crate::store::{Store, StoreError};
 use super::core::blocking;
 use super::error::ServiceError;
 
-pub use accounts::{NewUser, SignedIn, UserChange};
+pub use accounts::{Client, NewUser, SignedIn, UserChange};
 pub use audit::Recorder;
 pub use setup::SetUpCode;
 
@@ -61,6 +61,10 @@ pub enum Origin {
     /// Anybody else.
     Stranger,
 }
+
+/// Where a request is from, beside it whether or not its sender is known.
+#[derive(Debug, Clone)]
+pub struct CallerAddress(pub Arc<str>);
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -304,6 +308,13 @@ impl AuthService {
     #[must_use]
     pub fn set_up_needed(&self) -> bool {
         self.door == Door::Guarded && lock(&self.known).users.is_empty()
+    }
+
+    /// When a session ends at the latest, as things stand.
+    #[must_use]
+    pub fn session_ends(session: &SessionRecord) -> Moment {
+        let most = session.created_at.0.saturating_add(micros(SESSION_MAX));
+        Moment(most.min(session.last_used_at.0.saturating_add(micros(SESSION_IDLE))))
     }
 
     /// Whether this is a demonstration.
