@@ -10,7 +10,8 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::Config;
 
@@ -59,16 +60,25 @@ fn address(config: &Config) -> SocketAddr {
     all().find(|at| at.ip().is_loopback()).or_else(|| all().next()).unwrap_or(default)
 }
 
-/// A stream to the server.
-async fn connect(at: SocketAddr) -> std::io::Result<TcpStream> {
-    TcpStream::connect(at).await
+/// Both ways at once.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A stream to the server: by the API socket, where there is one, and over loopback otherwise, where
+/// root is believed and a demonstration believes everybody.
+async fn connect(config: &Config, at: SocketAddr) -> std::io::Result<Box<dyn Duplex>> {
+    match UnixStream::connect(&config.socket).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        // Who may not use it may still be told so by the server.
+        Err(_) => Ok(Box::new(TcpStream::connect(at).await?)),
+    }
 }
 
 async fn ask(config: &Config, method: &str, request: &Value) -> Result<Value, ClientError> {
     let at = address(config);
     let unreachable = |why: String| ClientError::Unreachable { at, why };
     let foreign = |why: String| ClientError::Foreign { at, why };
-    let stream = connect(at).await.map_err(|error| unreachable(error.to_string()))?;
+    let stream = connect(config, at).await.map_err(|error| unreachable(error.to_string()))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(error.to_string()))?;
     // It ends with the sender; what goes wrong on it is the answer's error.

@@ -73,6 +73,12 @@ impl Accounts {
             || self.groups.iter().any(|group| group.gid == gid && group.members.iter().any(|member| member == user))
     }
 
+    /// The number of a group.
+    #[must_use]
+    pub fn gid(&self, name: &str) -> Option<u32> {
+        self.groups.iter().find(|group| group.name == name).map(|group| group.gid)
+    }
+
     /// Numbers of the groups that the user is in, by its account or as a member.
     #[must_use]
     pub fn groups_of(&self, user: &str) -> Vec<u32> {

@@ -74,6 +74,17 @@ pub fn boot_id(root: &HostRoot) -> String {
     read(root.proc.join("sys/kernel/random/boot_id"))
 }
 
+/// Addresses of this host that others reach it by.
+#[must_use]
+pub fn addresses() -> Vec<std::net::IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let link_local = |address: &std::net::IpAddr| match address {
+        std::net::IpAddr::V4(v4) => v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    found.iter().map(|interface| interface.ip()).filter(|address| !link_local(address)).collect()
+}
+
 /// The address of the interface that the default route leaves by; empty: none.
 #[must_use]
 pub fn management_ip(root: &HostRoot) -> String {
