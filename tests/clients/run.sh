@@ -29,4 +29,6 @@ npm run --silent generate
 step "driving $QKVM_URL"
 node -e 'fetch(process.argv[1] + "/healthz").then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))' \
     "${QKVM_URL%/}" || fail "no server answers at $QKVM_URL; start one with: quantixkvm serve --demo"
+# It is made to exit: a stream that was let go may leave a connection of fetch's
+# open, for which the process would wait until its time is over.
 npm run --silent test
