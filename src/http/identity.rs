@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -106,7 +107,8 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
     };
     let path = request.uri().path().to_owned();
     if connection.kind == Kind::Clear {
-        return in_clear(&identity, &request, &path).await;
+        let (parts, _) = request.into_parts();
+        return in_clear(&identity, &parts, &path).await;
     }
     let stranger = Origin::Stranger;
     let origin = match &connection.origin {
@@ -143,15 +145,15 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
     next.run(request).await
 }
 
-async fn in_clear(identity: &Identity, request: &Request, path: &str) -> Response {
-    let headers = request.headers();
+async fn in_clear(identity: &Identity, request: &Parts, path: &str) -> Response {
+    let headers = &request.headers;
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     identity.auth.compromised(authorization, cookie_in(headers)).await;
     // The gate has seen that the host is ours.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str)).unwrap_or_default();
-    let url = format!("https://{host}{}", request.uri().path_and_query().map_or("/", |path| path.as_str()));
-    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let host = host.or_else(|| request.uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or_default();
+    let url = format!("https://{host}{}", request.uri.path_and_query().map_or("/", |path| path.as_str()));
+    let looks = matches!(request.method, Method::GET | Method::HEAD);
     let mut response = match (looks, path) {
         (true, "/healthz" | "/health") => "ok\n".into_response(),
         (true, _) if identity.privilege(path) == Privilege::Anyone && !path.starts_with("/consoles/") => {
@@ -162,7 +164,7 @@ async fn in_clear(identity: &Identity, request: &Request, path: &str) -> Respons
         }
         _ => {
             let sentence = format!("nothing is done in clear over a network; use {url}");
-            ConnectError::permission_denied(sentence).into_http_response(request.headers()).map(Body::new)
+            ConnectError::permission_denied(sentence).into_http_response(headers).map(Body::new)
         }
     };
     // What follows on this connection is not read.

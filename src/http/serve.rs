@@ -37,10 +37,11 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(15);
 /// The first byte of a TLS handshake.
 const TLS: u8 = 0x16;
-/// Connections at once from elsewhere, and from this host, which keeps room of its own: a flood
-/// from the network shuts root out of nothing.
+/// Connections at once from elsewhere, from this host, and of its root, each with room of its own: a
+/// flood from the network, or of a local user, shuts root out of nothing.
 const FAR_MAX: usize = 4096;
 const NEAR_MAX: usize = 4096;
+const ROOT_MAX: usize = 256;
 
 /// An address that cannot be served on.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +173,7 @@ struct Serving {
     connections: TaskTracker,
     far: Arc<Semaphore>,
     near: Arc<Semaphore>,
+    root: Arc<Semaphore>,
 }
 
 /// Serve until `stop`, then let what runs finish; `sockets` are the WebSockets, of which hyper knows
@@ -191,8 +193,9 @@ pub async fn serve(
         connections: TaskTracker::new(),
         far: Arc::new(Semaphore::new(FAR_MAX)),
         near: Arc::new(Semaphore::new(NEAR_MAX)),
+        root: Arc::new(Semaphore::new(ROOT_MAX)),
     });
-    let mut doors = TaskTracker::new();
+    let doors = TaskTracker::new();
     for listener in listeners {
         doors.spawn(accept_tcp(Arc::clone(&serving), listener));
     }
@@ -238,7 +241,11 @@ async fn accept_tcp(serving: Arc<Serving>, listener: TcpListener) {
         let near = is_loopback(here.ip()) && is_loopback(peer.ip());
         // Decided once, now: who connects and is gone by the first request is nobody.
         let is_root = near && serving.door.trusts_root && (serving.door.owner)(peer, here) == Some(0);
-        let room = if near { &serving.near } else { &serving.far };
+        let room = match (is_root, near) {
+            (true, _) => &serving.root,
+            (false, true) => &serving.near,
+            (false, false) => &serving.far,
+        };
         // Where there is no room the connection is closed, and its client told nothing.
         let Ok(permit) = Arc::clone(room).try_acquire_owned() else { continue };
         let connection = Connection {

@@ -19,8 +19,9 @@ use crate::service::auth::secret;
 
 /// How often a changed file is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long our own certificate is good, and how long before its end it is made anew.
-const GOOD_FOR_DAYS: i64 = 825;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long our own certificate is good: no longer than clients accept of any.
+const GOOD_FOR_DAYS: u32 = 825;
 
 /// Where certificate and key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,9 +99,10 @@ fn own(dir: &Path, names: &[String]) -> Result<Files, String> {
     params.distinguished_name = name;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // A host whose clock is behind must not refuse what it has just made.
-    let now = time::OffsetDateTime::now_utc();
-    params.not_before = now - time::Duration::days(1);
-    params.not_after = now + time::Duration::days(GOOD_FOR_DAYS);
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = rcgen::date_time_ymd(1970, 1, 1) + since_epoch;
+    params.not_before = now - DAY;
+    params.not_after = now + DAY * GOOD_FOR_DAYS;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
     let certificate = params.self_signed(&key).map_err(failed)?;
     let write = |path: &Path, text: &str| {

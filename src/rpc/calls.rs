@@ -182,6 +182,7 @@ mod tests {
     use crate::hypervisor::libvirt::Libvirt;
     use crate::hypervisor::{AcceleratorChoice, Hypervisor};
     use crate::model::operation::{Intent, OperationState, Verb};
+    use crate::service::auth::{AuthService, Door};
     use crate::service::console::ConsoleService;
     use crate::service::core::Core;
     use crate::service::demo::{self, Demo, DemoMachine};
@@ -216,7 +217,9 @@ mod tests {
         let consoles = Arc::new(ConsoleService::new(Arc::clone(&core), Arc::clone(&vms), stop.clone()));
         let past = MetricStore::in_memory().expect("a store in memory");
         let history = Arc::new(History::new(Arc::clone(&core), Arc::clone(&nodes), past));
-        RpcState { core, vms, nodes, operations, consoles, history, in_flight: Arc::default(), stop }
+        let auth = AuthService::open(store, None, "node".to_owned(), Door::Demo).expect("it opens");
+        let auth = Arc::new(auth);
+        RpcState { core, vms, nodes, operations, consoles, history, auth, in_flight: Arc::default(), stop }
     }
 
     /// A change whose work begins an operation and then, where `words` says so, panics.
