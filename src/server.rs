@@ -143,10 +143,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let door = if config.demo { Door::Demo } else { Door::Guarded };
     let keys = demo.is_none().then_some(config.data_dir.as_path());
     let auth = AuthService::open(core.store.clone(), keys, core.node_id.to_string(), door);
-    let auth = Arc::new(auth.map_err(|why| ServeError::DataDir {
-        path: config.data_dir.display().to_string(),
-        why,
-    })?);
+    let auth = Arc::new(auth.map_err(|why| ServeError::DataDir { path: config.data_dir.display().to_string(), why })?);
 
     let listeners = http::serve::bind(&config.listen)?;
     let mut addresses = Vec::new();

@@ -120,8 +120,7 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
     let one = authorization.next().map(|value| value.to_str().unwrap_or(""));
     // Two of them are as good as a wrong one.
     let authorization = if authorization.next().is_some() { Some("") } else { one };
-    let shown =
-        Shown { origin, authorization, cookie: cookie_in(request.headers()), address: &connection.address };
+    let shown = Shown { origin, authorization, cookie: cookie_in(request.headers()), address: &connection.address };
     let privilege = identity.privilege(&path);
     let caller = match (identity.auth.judge(shown), privilege.need()) {
         (Ok(caller), _) => caller,

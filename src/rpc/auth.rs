@@ -250,11 +250,7 @@ impl wire::AuthService for Auth {
         Ok(with_cookie(Response::new(signed_in(&signed)), &ctx, &signed.cookie))
     }
 
-    async fn logout(
-        &self,
-        ctx: RequestContext,
-        _: ServiceRequest<'_, wire::LogoutRequest>,
-    ) -> ServiceResult<Empty> {
+    async fn logout(&self, ctx: RequestContext, _: ServiceRequest<'_, wire::LogoutRequest>) -> ServiceResult<Empty> {
         let caller = caller_of(&ctx)?.clone();
         let auth = Arc::clone(&self.0.auth);
         self.audited(&ctx, "", async move { auth.logout(&caller).await }).await?;
@@ -540,7 +536,8 @@ impl wire::AuthService for Auth {
             }
         });
         use futures::{StreamExt as _, TryStreamExt as _};
-        let lines = pages.map_ok(|page| futures::stream::iter(page.into_iter().map(|line| Ok(entry(line))))).try_flatten();
+        let lines =
+            pages.map_ok(|page| futures::stream::iter(page.into_iter().map(|line| Ok(entry(line))))).try_flatten();
         Response::stream_ok(lines.boxed())
     }
 }

@@ -34,7 +34,8 @@ impl Frames {
         envelope.extend(u32::try_from(text.len()).expect("a short message").to_be_bytes());
         envelope.extend(text.as_bytes());
         // A client of its own: a connection that is not read must be nobody else's.
-        let answer = reqwest::Client::new()
+        let answer = server
+            .client()
             .post(format!("{}/{service}/{method}", server.url))
             .header("Content-Type", "application/connect+json")
             .header("Connect-Protocol-Version", "1")

@@ -28,7 +28,10 @@ pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
     log: Arc<Mutex<String>>,
+    /// Signs every request with the token.
     pub http: reqwest::Client,
+    /// An administrator's API token; a demonstration needs none.
+    pub token: Option<String>,
     arguments: Vec<String>,
     _home: Option<tempfile::TempDir>,
 }
@@ -78,20 +81,47 @@ impl Server {
         );
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         if let Some(data) = data {
-            arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
+            let socket = data.join("api.sock").display().to_string();
+            arguments.extend(["--data-dir".to_owned(), data.display().to_string(), "--socket".to_owned(), socket]);
         }
         let (child, url, log) = spawn(&arguments);
-        let server = Self {
+        let mut server = Self {
             child,
             url,
             data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
             log,
-            http: reqwest::Client::builder().timeout(Duration::from_secs(120)).build().expect("a client"),
+            http: client(None),
+            token: None,
             arguments,
             _home: None,
         };
+        if data.is_some() {
+            server.sign_in().await;
+        }
         server.ready().await;
         server
+    }
+
+    /// An administrator and a token, by the API socket.
+    async fn sign_in(&mut self) {
+        let socket = self.data_dir.join("api.sock");
+        let by_socket = reqwest::Client::builder().unix_socket(socket).build().expect("a client");
+        let ask = async |method: &str, body: Value| -> Value {
+            let url = format!("http://localhost/Quantixkvm.auth.v1.AuthService/{method}");
+            let asked = by_socket.post(url).json(&body).send().await.expect("the API socket answers");
+            asked.json().await.expect("JSON")
+        };
+        // On data of an earlier server the user is there.
+        ask("CreateUser", json!({ "name": USER, "password": "correct horse", "role": "ADMIN" })).await;
+        let made = ask("CreateToken", json!({ "name": "tests", "userId": USER })).await;
+        let token = made["secret"].as_str().unwrap_or_else(|| panic!("no token: {made}\n{}", self.log()));
+        self.http = client(Some(token));
+        self.token = Some(token.to_owned());
+    }
+
+    /// A client with connections of its own, signed as [`Self::http`] is.
+    pub fn client(&self) -> reqwest::Client {
+        client(self.token.as_deref())
     }
 
     /// Until verbs are served.
@@ -233,6 +263,19 @@ impl Server {
     }
 }
 
+/// The user whose token the tests show.
+pub const USER: &str = "tester";
+
+fn client(token: Option<&str>) -> reqwest::Client {
+    let signed = token.map(|token| {
+        let mut value: http::HeaderValue = format!("Bearer {token}").parse().expect("a header's value");
+        value.set_sensitive(true);
+        (http::header::AUTHORIZATION, value)
+    });
+    let builder = reqwest::Client::builder().timeout(Duration::from_secs(120)).tcp_nodelay(true);
+    builder.default_headers(signed.into_iter().collect()).build().expect("a client")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -279,9 +322,19 @@ fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
     (child, url, log)
 }
 
+const AUTH: &str = "Quantixkvm.auth.v1.AuthService";
+
 /// The service that a method belongs to.
 pub fn service_of(method: &str) -> &'static str {
     match method {
+        "GetSignIn" | "SetUp" | "Login" | "Logout" | "WhoAmI" | "RefreshToken" | "ChangePassword"
+        | "CreateSetUpCode" | "CreateToken" | "RevokeToken" => AUTH,
+        _ if ["User", "Users", "Tokens", "Session", "Sessions", "AuditEntries"]
+            .iter()
+            .any(|of| method.ends_with(of)) =>
+        {
+            AUTH
+        }
         "ListEvents" | "WatchEvents" => "Quantixkvm.compute.v1.EventService",
         _ if method.ends_with("MetricHistory") => "Quantixkvm.compute.v1.MetricService",
         "UpdateHeartbeat" | "UpdateLabels" => "Quantixkvm.compute.v1.NodeService",
