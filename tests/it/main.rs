@@ -5,6 +5,7 @@ mod console;
 mod events;
 mod hostile_requests;
 mod house;
+mod identity;
 mod lists;
 mod live;
 mod node;
