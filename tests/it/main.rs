@@ -8,6 +8,7 @@ mod house;
 mod identity;
 mod lists;
 mod live;
+mod local_root;
 mod node;
 mod notify;
 mod past;
