@@ -74,6 +74,17 @@ impl Server {
 
     /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
     pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut server = Self::without_users(command, data, flags);
+        if data.is_some() {
+            server.sign_in().await;
+        }
+        server.ready().await;
+        server
+    }
+
+    /// As [`start_by`](Self::start_by), as it is after an installation: nobody is there, and nobody
+    /// has signed in.
+    pub fn without_users(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
         let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
@@ -85,7 +96,7 @@ impl Server {
             arguments.extend(["--data-dir".to_owned(), data.display().to_string(), "--socket".to_owned(), socket]);
         }
         let (child, url, log) = spawn(&arguments);
-        let mut server = Self {
+        Self {
             child,
             url,
             data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
@@ -94,18 +105,17 @@ impl Server {
             token: None,
             arguments,
             _home: None,
-        };
-        if data.is_some() {
-            server.sign_in().await;
         }
-        server.ready().await;
-        server
+    }
+
+    /// The API socket.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir.join("api.sock")
     }
 
     /// An administrator and a token, by the API socket.
     async fn sign_in(&mut self) {
-        let socket = self.data_dir.join("api.sock");
-        let by_socket = reqwest::Client::builder().unix_socket(socket).build().expect("a client");
+        let by_socket = reqwest::Client::builder().unix_socket(self.socket()).build().expect("a client");
         let ask = async |method: &str, body: Value| -> Value {
             let url = format!("http://localhost/Quantixkvm.auth.v1.AuthService/{method}");
             let asked = by_socket.post(url).json(&body).send().await.expect("the API socket answers");
@@ -248,6 +258,13 @@ impl Server {
     /// The same server again, on the same data.
     pub async fn again(&mut self) {
         self.relaunch();
+        self.ready().await;
+    }
+
+    /// As [`again`](Self::again), after a restore, which ends every token.
+    pub async fn again_anew(&mut self) {
+        self.relaunch();
+        self.sign_in().await;
         self.ready().await;
     }
 
