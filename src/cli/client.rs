@@ -71,10 +71,14 @@ pub fn reach(config: &Config) -> Result<(), ClientError> {
 
 async fn connect(config: &Config) -> Result<UnixStream, ClientError> {
     let at = config.socket.clone();
-    UnixStream::connect(&at).await.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied => ClientError::Denied(at),
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::Away(at),
-        _ => ClientError::Unreachable { at, why: error.to_string() },
+    UnixStream::connect(&at).await.map_err(|error| {
+        if error.kind() == ErrorKind::PermissionDenied {
+            ClientError::Denied(at)
+        } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+            ClientError::Away(at)
+        } else {
+            ClientError::Unreachable { at, why: error.to_string() }
+        }
     })
 }
 
