@@ -19,7 +19,7 @@ const NOBODY: u32 = 65534;
 
 /// A host as it is after the installation.
 fn fresh(home: &Path) -> Server {
-    Server::without_users(&[BINARY], Some(&home.join("data")), &["--libvirt-uri", TEST])
+    Server::launch(&[BINARY], Some(&home.join("data")), &["--libvirt-uri", TEST])
 }
 
 fn ask(server: &Server, arguments: &[&str]) -> Output {

@@ -74,7 +74,7 @@ impl Server {
 
     /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
     pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
-        let mut server = Self::without_users(command, data, flags);
+        let mut server = Self::launch(command, data, flags);
         if data.is_some() {
             server.sign_in().await;
         }
@@ -82,9 +82,8 @@ impl Server {
         server
     }
 
-    /// As [`start_by`](Self::start_by), as it is after an installation: nobody is there, and nobody
-    /// has signed in.
-    pub fn without_users(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+    /// Just started: nobody has signed in.
+    pub fn launch(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
         let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
@@ -114,7 +113,7 @@ impl Server {
     }
 
     /// An administrator and a token, by the API socket.
-    async fn sign_in(&mut self) {
+    pub async fn sign_in(&mut self) {
         let by_socket = reqwest::Client::builder().unix_socket(self.socket()).build().expect("a client");
         let ask = async |method: &str, body: Value| -> Value {
             let url = format!("http://localhost/Quantixkvm.auth.v1.AuthService/{method}");
@@ -127,6 +126,22 @@ impl Server {
         let token = made["secret"].as_str().unwrap_or_else(|| panic!("no token: {made}\n{}", self.log()));
         self.http = client(Some(token));
         self.token = Some(token.to_owned());
+    }
+
+    /// A user of this name and role, and an API token of theirs.
+    pub async fn token_of(&self, name: &str, role: &str) -> String {
+        self.ok("CreateUser", json!({ "name": name, "password": "correct horse", "role": role })).await;
+        let made = self.ok("CreateToken", json!({ "name": "tests", "userId": name })).await;
+        made["secret"].as_str().expect("a secret").to_owned()
+    }
+
+    /// One call as somebody else, or, without a token, as nobody.
+    pub async fn call_as(&self, token: Option<&str>, method: &str, body: Value) -> Answer {
+        let path = if method.contains('/') { method.to_owned() } else { format!("{}/{method}", service_of(method)) };
+        let asked = client(token).post(format!("{}/{path}", self.url)).json(&body).send().await.expect("an answer");
+        let status = asked.status().as_u16();
+        let text = asked.text().await.expect("a whole answer");
+        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
     /// A client with connections of its own, signed as [`Self::http`] is.
