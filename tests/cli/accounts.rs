@@ -391,7 +391,7 @@ async fn without_a_server_or_without_the_right_it_is_said_what_to_do() {
         }
         program.uid(NOBODY).gid(NOBODY);
     } else {
-        std::fs::set_permissions(server.socket(), std::fs::Permissions::from_mode(0)).expect("a mode");
+        std::fs::set_permissions(server.socket(), std::fs::Permissions::from_mode(0o000)).expect("a mode");
     }
     let output = program.output().expect("the program can be started");
     let words = stderr(&output);
