@@ -108,7 +108,7 @@ async fn a_lost_state_is_restored_with_everything_acknowledged_before_its_backup
             std::fs::remove_file(file).expect("a file of the state");
         }
         command(&data, &["restore", backup["path"].as_str().expect("a path")]);
-        server.again().await;
+        server.again_anew().await;
         let restored = known(&server).await;
         for (id, text) in &acknowledged {
             let vm =

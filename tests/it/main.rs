@@ -16,6 +16,7 @@ mod plan;
 mod retries;
 mod stream;
 mod surface;
+mod tls;
 mod together;
 mod usage;
 mod vm;
