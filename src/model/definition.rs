@@ -75,6 +75,8 @@ pub struct VolumeFacts {
     pub format: Option<DiskFormat>,
     /// What it is for, as far as libvirt and its name tell.
     pub kind: VolumeKind,
+    /// A file, and no device, directory or object of a network.
+    pub is_file: bool,
     /// Image underneath an overlay.
     pub backing_path: Option<String>,
 }
@@ -96,11 +98,21 @@ pub struct PoolFacts {
     pub id: uuid::Uuid,
     pub name: String,
     pub active: bool,
+    pub kind: PoolKind,
     /// Where its volumes lie; empty where they lie in no directory.
     pub path: String,
     pub capacity_bytes: u64,
     pub allocation_bytes: u64,
     pub available_bytes: u64,
+}
+
+/// What a pool's volumes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Files of a directory.
+    Files,
+    /// Devices, or objects of a network.
+    Other,
 }
 
 /// What a VM has on the host beside its definition and its disks.

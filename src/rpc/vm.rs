@@ -14,7 +14,7 @@ use crate::service::inventory::{Change, Vm};
 use crate::service::requests::Caller;
 use crate::service::vm::{Reboot, matches};
 
-use super::calls::{caller_of, change, refused};
+use super::calls::{change, looking, refused};
 use super::rows::{Row, RowFrame, Rows};
 use super::watch::{self, Kind, Told, Watched};
 use super::{RpcState, console, plan_out, vm_in, vm_out};
@@ -95,8 +95,8 @@ impl wire::VmService for Vms {
         tracing::Span::current().record("project", tracing::field::display(wanted.project_id));
         if request.validate_only {
             // Nothing is changed: a key has nothing to keep.
-            let user = caller_of(&ctx)?.name();
-            let plan = self.0.vms.create_plan(&wanted, user).await.map_err(refused(&ctx))?;
+            let caller = looking(&ctx)?;
+            let plan = self.0.vms.create_plan(&wanted, &caller).await.map_err(refused(&ctx))?;
             return Response::ok(plan_out::create(&plan, &self.0.core.inventory));
         }
         let made =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::access::Rights;
 use crate::model::id::{NodeId, ProjectId};
 use crate::model::node::{NodeFacts, NodePhase, NodeRole, Scheduling, Taint};
 use crate::model::operation::OperationState;
@@ -11,8 +12,10 @@ use crate::model::vm::Moment;
 /// Who asks, and how the request can be told apart from its retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Shown in events: `api` until users exist.
+    /// As in events and in `created_by`.
     pub user: String,
+    /// Beyond those that the method itself asks for.
+    pub rights: Rights,
     pub request_id: String,
     pub idempotency: Option<IdempotencyKey>,
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use quantixkvm::hypervisor::libvirt::Libvirt;
 use quantixkvm::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
+use quantixkvm::model::access::Rights;
 use quantixkvm::model::id::DEFAULT_PROJECT;
 use quantixkvm::model::operation::OperationState;
 use quantixkvm::model::spec::{Cpu, Disk, Memory, VmSpec};
@@ -139,7 +140,7 @@ impl Process {
 }
 
 pub fn caller() -> Caller {
-    Caller { user: "test".to_owned(), request_id: "r-1".to_owned(), idempotency: None }
+    Caller { user: "test".to_owned(), rights: Rights::WHOLE, request_id: "r-1".to_owned(), idempotency: None }
 }
 
 /// Two disks and everything else that has a step of its own.

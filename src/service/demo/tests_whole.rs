@@ -12,6 +12,7 @@ use super::tests::vm;
 use super::*;
 use crate::hypervisor::libvirt::Libvirt;
 use crate::hypervisor::{AcceleratorChoice, Hypervisor};
+use crate::model::access::Rights;
 use crate::model::id::DEFAULT_PROJECT;
 use crate::model::node::{ConditionKind, ConditionStatus, NodePhase};
 use crate::model::spec::{Cpu, Disk, Memory, Nic, VmSpec};
@@ -136,7 +137,8 @@ async fn the_first_comparison_finds_what_was_seeded() {
 async fn the_verbs_of_the_seed_succeed() {
     let house = open().await;
     let id = vm("dev-workstation").id;
-    let caller = Caller { user: "test".to_owned(), request_id: String::new(), idempotency: None };
+    let caller =
+        Caller { user: "test".to_owned(), rights: Rights::WHOLE, request_id: String::new(), idempotency: None };
     let started = house.vms.start(&caller, id).await.expect("it starts");
     assert_eq!(started.record.state, PowerState::Running);
     house.vms.reboot(&caller, id, Reboot::Graceful).await.expect("it reboots");

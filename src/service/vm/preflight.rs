@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hypervisor::{Accelerator, HostOffer, Hypervisor, HypervisorError};
+use crate::model::access::Rights;
 use crate::model::definition::{DefinitionText, NewVolume, VmDefinition};
 use crate::model::id::VmId;
 use crate::model::spec::{Firmware, GuestOsFamily, VmSpec};
@@ -23,7 +24,7 @@ use crate::model::vm::{Moment, Origin, PowerState, VmRecord};
 use super::super::core::Core;
 use super::super::error::{Finding, FindingKind, ServiceError};
 use super::super::inventory::Vm;
-use super::super::requests::CreateVm;
+use super::super::requests::{Caller, CreateVm};
 use super::create::identity;
 use super::resolve::{Devices, Host, hypervisor_name};
 use super::{VmService, same_name};
@@ -158,7 +159,7 @@ impl VmService {
     ///
     /// # Errors
     /// Everything that stands in its way, at once; `Unavailable` while libvirt is.
-    pub(super) async fn preflight(&self, wanted: &CreateVm, user: &str) -> Result<Preflight, ServiceError> {
+    pub(super) async fn preflight(&self, wanted: &CreateVm, caller: &Caller) -> Result<Preflight, ServiceError> {
         let mut report = Report::default();
         let violations = validate::vm_create(&wanted.name, &wanted.description, &wanted.labels, &wanted.spec);
         report.findings.extend(violations.into_iter().map(Finding::from));
@@ -174,8 +175,8 @@ impl VmService {
         }
         self.room_for(wanted, &mut report)?;
         let core = Arc::clone(&self.core);
-        let (asked, user, bridges) = (wanted.clone(), user.to_owned(), self.nodes.bridges());
-        self.core.host(move || look(&core, asked, &user, bridges, report)).await?
+        let (asked, caller, bridges) = (wanted.clone(), caller.clone(), self.nodes.bridges());
+        self.core.host(move || look(&core, asked, &caller, bridges, report)).await?
     }
 
     /// Look at what a VM needs to boot, where a start of it would boot.
@@ -235,7 +236,7 @@ impl VmService {
 /// Whether everything is there that a VM needs to boot. Blocks.
 fn startable(core: &Core, vm: &Vm) -> Result<(), ServiceError> {
     let mut report = Report::default();
-    let host = Host::of(core, core.hypervisor.offer()?, Vec::new());
+    let host = Host::of(core, core.hypervisor.offer()?, Vec::new(), Rights::WHOLE);
     Devices::new(&host, &mut report, true).startable(&core.inventory.spec(vm))?;
     if report.findings.is_empty() {
         return Ok(());
@@ -256,7 +257,7 @@ fn human(size: Mib) -> String {
 fn look(
     core: &Core,
     wanted: CreateVm,
-    user: &str,
+    caller: &Caller,
     bridges: Vec<String>,
     mut report: Report,
 ) -> Result<Preflight, ServiceError> {
@@ -264,16 +265,22 @@ fn look(
     let offer = hypervisor.offer()?;
     let id = VmId::random();
     offered(&offer, &wanted.spec, &mut report);
-    let host = Host::of(core, Arc::clone(&offer), bridges);
+    let host = Host::of(core, Arc::clone(&offer), bridges, caller.rights);
     let mut spec = wanted.spec.clone();
     let is_sane =
         [spec.disks.len(), spec.cdroms.len(), spec.nics.len()].iter().all(|count| *count <= DEVICES_LOOKED_AT);
+    if is_sane {
+        // First: of what may not be named nothing else is told.
+        for found in host.naming.findings(&spec, None)? {
+            report.stop(&found.field, found.kind, found.description);
+        }
+    }
     let mut devices = Devices::new(&host, &mut report, wanted.start_on_create);
     if is_sane {
         devices.resolve(id, &wanted.name, &mut spec)?;
     }
     let Devices { volumes, waiting, .. } = devices;
-    let mut record = record(core, wanted, user, id, &spec, &volumes);
+    let mut record = record(core, wanted, &caller.user, id, &spec, &volumes);
     if report.findings.is_empty() {
         let definition =
             VmDefinition { id, hypervisor_name: record.hypervisor_name.clone(), identity: identity(&record), spec };

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::model::access::Rights;
 use crate::model::definition::DefinitionText;
 use crate::model::event::Severity;
 use crate::model::id::VmId;
@@ -14,6 +15,7 @@ use crate::model::vm::{Autostart, Lifetime, Moment, PowerState, VmRecord};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
+use super::super::host_paths::Naming;
 use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::{Caller, SpecPart, UpdateVm};
@@ -147,7 +149,8 @@ impl VmService {
             let core = Arc::clone(&self.core);
             let wanted = wanted.clone();
             let spec = spec.clone();
-            self.core.host(move || edited(&core, id, &wanted, &spec)).await??
+            let rights = caller.rights;
+            self.core.host(move || edited(&core, id, &wanted, &spec, rights)).await??
         };
         let intended = next.clone();
         let (hold, _, vm) = self
@@ -196,9 +199,19 @@ impl VmService {
 }
 
 /// The record and the definition that the update asks for.
-fn edited(core: &Core, id: VmId, wanted: &UpdateVm, spec: &VmSpec) -> Result<(VmRecord, DefinitionText), ServiceError> {
+fn edited(
+    core: &Core,
+    id: VmId,
+    wanted: &UpdateVm,
+    spec: &VmSpec,
+    rights: Rights,
+) -> Result<(VmRecord, DefinitionText), ServiceError> {
     let picture = core.inventory.picture();
     let vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?;
+    let denied = Naming::of(core, rights).findings(spec, Some(&core.inventory.spec(vm)))?;
+    if !denied.is_empty() {
+        return Err(ServiceError::several(denied));
+    }
     let mut next = vm.record.clone();
     apply_facts(&mut next, wanted);
     next.generation += 1;
