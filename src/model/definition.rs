@@ -35,6 +35,7 @@ pub struct VmIdentity {
     pub start_order: Option<u32>,
     /// Seconds to wait after this VM's start before the next one's.
     pub start_delay_sec: Option<u32>,
+    pub deletion_protection: super::vm::DeletionProtection,
     pub guest_os_family: super::spec::GuestOsFamily,
     pub guest_os_variant: String,
     /// Volumes that were made for this VM and may go with it.

@@ -150,7 +150,8 @@ impl wire::VmService for Vms {
         let id = self.id(&ctx, &request.id)?;
         let how = vm_in::delete(&request);
         if request.validate_only {
-            let plan = self.0.vms.delete_plan(id, how).await.map_err(refused(&ctx))?;
+            let rights = looking(&ctx)?.rights;
+            let plan = self.0.vms.delete_plan(rights, id, how).await.map_err(refused(&ctx))?;
             return Response::ok(plan_out::delete(&plan));
         }
         let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };

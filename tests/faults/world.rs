@@ -12,6 +12,7 @@ use quantixkvm::model::id::DEFAULT_PROJECT;
 use quantixkvm::model::operation::OperationState;
 use quantixkvm::model::spec::{Cpu, Disk, Memory, VmSpec};
 use quantixkvm::model::units::{Gib, Mib};
+use quantixkvm::model::vm::DeletionProtection;
 use quantixkvm::service::core::{Core, LinkState};
 use quantixkvm::service::demo::{Demo, DemoMachine};
 use quantixkvm::service::inventory::{Inventory, ReadSpec, Vm};
@@ -159,6 +160,7 @@ pub fn wanted(name: &str) -> CreateVm {
         },
         start_on_create: true,
         autostart: true,
+        deletion_protection: DeletionProtection::Off,
         node_id: None,
     }
 }

@@ -17,7 +17,7 @@ use crate::model::id::DEFAULT_PROJECT;
 use crate::model::node::{ConditionKind, ConditionStatus, NodePhase};
 use crate::model::spec::{Cpu, Disk, Memory, Nic, VmSpec};
 use crate::model::units::{Gib, Mib};
-use crate::model::vm::{Moment, Origin, PowerState};
+use crate::model::vm::{DeletionProtection, Moment, Origin, PowerState};
 use crate::service::core::Core;
 use crate::service::inventory::{Inventory, ReadSpec, Vm};
 use crate::service::node::{Machine, NodeService, ThisMachine, local_node_id};
@@ -165,6 +165,7 @@ async fn the_verbs_of_the_seed_succeed() {
         spec,
         start_on_create: true,
         autostart: false,
+        deletion_protection: DeletionProtection::Off,
         node_id: None,
     };
     let made = house.vms.create(&caller, wanted).await.expect("it is made");

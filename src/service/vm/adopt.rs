@@ -15,6 +15,7 @@ use super::super::inventory::Vm;
 use super::super::requests::Caller;
 use super::begin::Outcome;
 use super::create::identity;
+use super::quota::Use;
 use super::{VmService, same_name};
 
 impl VmService {
@@ -95,6 +96,8 @@ impl VmService {
                         ),
                     });
                 }
+                let again = Use::of_known(&vm.record, &self.core.inventory.spec(vm));
+                self.ensure_quota(caller, Some(id), Use::default(), again)?;
                 operation.intent = Intent::Redefine;
                 Ok(())
             })

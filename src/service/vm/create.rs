@@ -20,6 +20,7 @@ use super::super::requests::{Caller, CreateVm};
 use super::VmService;
 use super::begin::{Outcome, ended_by};
 use super::preflight::Check;
+use super::quota::Use;
 
 /// A VM that could be made.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl VmService {
             operation.cancel = Cancel::Possible;
             let running = {
                 let _promising = self.nodes.promising();
+                self.ensure_quota(caller, None, Use::default(), Use::of_new(&wanted.spec))?;
                 if start_after {
                     self.nodes.admit(&wanted.spec)?;
                 }
@@ -279,6 +281,7 @@ pub(crate) fn identity(record: &VmRecord) -> VmIdentity {
         generation: record.generation,
         start_order: record.start_order,
         start_delay_sec: record.start_delay_sec,
+        deletion_protection: record.deletion_protection,
         guest_os_family: record.guest_os.family,
         guest_os_variant: record.guest_os.variant.clone(),
         owned_volumes: record.owned_volumes.clone(),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hypervisor::{Accelerator, HostOffer, Hypervisor, HypervisorError};
-use crate::model::access::Rights;
+use crate::model::access::{Privilege, Rights};
 use crate::model::definition::{DefinitionText, NewVolume, VmDefinition};
 use crate::model::id::VmId;
 use crate::model::spec::{Firmware, GuestOsFamily, VmSpec};
@@ -26,6 +26,7 @@ use super::super::error::{Finding, FindingKind, ServiceError};
 use super::super::inventory::Vm;
 use super::super::requests::{Caller, CreateVm};
 use super::create::identity;
+use super::quota::Use;
 use super::resolve::{Devices, Host, hypervisor_name};
 use super::{VmService, same_name};
 
@@ -166,12 +167,18 @@ impl VmService {
         if let Err(error) = self.ready() {
             return Err(if report.findings.is_empty() { error } else { ServiceError::several(report.findings) });
         }
+        if wanted.deletion_protection.is_on() && !caller.rights.has(Privilege::VmProtect) {
+            report.stop("deletion_protection", FindingKind::Denied, "only the role admin may set or clear it");
+        }
         if let Err(error) = self.placed(wanted.node_id).and_then(|node| self.nodes.ensure_schedulable(node)) {
             report.stop_by("node_id", error)?;
         }
         if let Some(other) = same_name(&self.core.inventory.picture(), wanted.project_id, &wanted.name, None) {
             let taken = format!("the project has a VM named \"{}\" already: {other}", wanted.name);
             report.stop("name", FindingKind::AlreadyExists, taken);
+        }
+        for over in self.over_quota(caller, None, Use::default(), Use::of_new(&wanted.spec)) {
+            report.stop(&over.field, over.kind, over.description);
         }
         self.room_for(wanted, &mut report)?;
         let core = Arc::clone(&self.core);
@@ -407,6 +414,7 @@ fn record(core: &Core, wanted: CreateVm, user: &str, id: VmId, spec: &VmSpec, vo
         generation: 1,
         start_order: None,
         start_delay_sec: None,
+        deletion_protection: wanted.deletion_protection,
         guest_os: spec.guest_os.clone(),
         owned_volumes: volumes.iter().map(|volume| volume.at.clone()).collect(),
         disk_sizes,
