@@ -305,7 +305,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::GetConsoleRequest>,
     ) -> ServiceResult<wire::ConsoleInfo> {
         let (id, wanted) = console::wanted(&request.to_owned_message()).map_err(refused(&ctx))?;
-        let granted = self.0.consoles.grant(id, wanted).await.map_err(refused(&ctx))?;
+        let granted = self.0.consoles.grant(id, wanted, caller_of(&ctx)?).await.map_err(refused(&ctx))?;
         Response::ok(console::info(id, wanted, granted))
     }
 

@@ -74,6 +74,16 @@ impl Server {
 
     /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
     pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut server = Self::launch(command, data, flags);
+        if data.is_some() {
+            server.sign_in().await;
+        }
+        server.ready().await;
+        server
+    }
+
+    /// Just started: nobody has signed in.
+    pub fn launch(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
         let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
@@ -85,7 +95,7 @@ impl Server {
             arguments.extend(["--data-dir".to_owned(), data.display().to_string(), "--socket".to_owned(), socket]);
         }
         let (child, url, log) = spawn(&arguments);
-        let mut server = Self {
+        Self {
             child,
             url,
             data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
@@ -94,16 +104,11 @@ impl Server {
             token: None,
             arguments,
             _home: None,
-        };
-        if data.is_some() {
-            server.sign_in().await;
         }
-        server.ready().await;
-        server
     }
 
     /// An administrator and a token, by the API socket.
-    async fn sign_in(&mut self) {
+    pub async fn sign_in(&mut self) {
         let socket = self.data_dir.join("api.sock");
         let by_socket = reqwest::Client::builder().unix_socket(socket).build().expect("a client");
         let ask = async |method: &str, body: Value| -> Value {
@@ -117,6 +122,22 @@ impl Server {
         let token = made["secret"].as_str().unwrap_or_else(|| panic!("no token: {made}\n{}", self.log()));
         self.http = client(Some(token));
         self.token = Some(token.to_owned());
+    }
+
+    /// A user of this name and role, and an API token of theirs.
+    pub async fn token_of(&self, name: &str, role: &str) -> String {
+        self.ok("CreateUser", json!({ "name": name, "password": "correct horse", "role": role })).await;
+        let made = self.ok("CreateToken", json!({ "name": "tests", "userId": name })).await;
+        made["secret"].as_str().expect("a secret").to_owned()
+    }
+
+    /// One call as somebody else, or, without a token, as nobody.
+    pub async fn call_as(&self, token: Option<&str>, method: &str, body: Value) -> Answer {
+        let path = if method.contains('/') { method.to_owned() } else { format!("{}/{method}", service_of(method)) };
+        let asked = client(token).post(format!("{}/{path}", self.url)).json(&body).send().await.expect("an answer");
+        let status = asked.status().as_u16();
+        let text = asked.text().await.expect("a whole answer");
+        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
     /// A client with connections of its own, signed as [`Self::http`] is.

@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError};
 use super::core::blocking;
 use super::error::ServiceError;
 
+pub use crate::store::{AuditFilter, NumberedEntry};
 pub use accounts::{Client, NewUser, SignedIn, UserChange};
 pub use audit::Recorder;
 pub use setup::SetUpCode;
@@ -97,7 +98,33 @@ pub enum Via {
     ApiToken(String),
 }
 
+/// Whose a console's ticket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever brings it: it was given to somebody that is known by the connection alone, which a
+    /// WebSocket does not have in common with it.
+    Bearer,
+    Session(SessionId),
+    Token(String),
+}
+
+/// What whoever is cut off is told.
+pub const SIGNED_OUT: &str = "your session has ended or may do less than before; sign in again";
+
 impl Principal {
+    /// Somebody whose connection says enough: an administrator, for as long as it lasts.
+    #[must_use]
+    pub fn by_connection(who: Who, address: &str) -> Self {
+        Self {
+            who,
+            via: Via::Connection,
+            role: Role::Admin,
+            address: address.to_owned(),
+            quota: Quota::default(),
+            ended: CancellationToken::new(),
+        }
+    }
+
     /// As in events and in the audit log.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -127,6 +154,16 @@ impl Principal {
         match &self.via {
             Via::Session(id) | Via::AccessToken(id) => Some(*id),
             Via::Connection | Via::ApiToken(_) => None,
+        }
+    }
+
+    /// What a ticket that this caller is given is bound to.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        match &self.via {
+            Via::Connection => Holder::Bearer,
+            Via::Session(id) | Via::AccessToken(id) => Holder::Session(*id),
+            Via::ApiToken(id) => Holder::Token(id.clone()),
         }
     }
 
@@ -356,14 +393,7 @@ impl AuthService {
             (Origin::Stranger, Door::Demo) => Who::Demo,
             (Origin::Stranger, Door::Guarded) => return Ok(None),
         };
-        Ok(Some(Principal {
-            who,
-            via: Via::Connection,
-            role: Role::Admin,
-            address: shown.address.to_owned(),
-            quota: Quota::default(),
-            ended: CancellationToken::new(),
-        }))
+        Ok(Some(Principal::by_connection(who, shown.address)))
     }
 
     /// The refusal of who shows nothing.
