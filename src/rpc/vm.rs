@@ -14,7 +14,7 @@ use crate::service::inventory::{Change, Vm};
 use crate::service::requests::Caller;
 use crate::service::vm::{Reboot, matches};
 
-use super::calls::{change, looking, refused};
+use super::calls::{caller_of, change, looking, refused};
 use super::rows::{Row, RowFrame, Rows};
 use super::watch::{self, Kind, Told, Watched};
 use super::{RpcState, console, plan_out, vm_in, vm_out};

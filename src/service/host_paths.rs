@@ -189,9 +189,12 @@ impl<'a> Naming<'a> {
                     }
                 },
             };
-            // By QEMU's rule: beside the image, where it is not absolute.
-            let under = Path::new(&path).parent().unwrap_or(Path::new("/")).join(&under).to_string_lossy().into_owned();
-            if self.file(&under)?.is_some() {
+            // By QEMU's rules: what has a colon before any slash is a protocol, such as `json:` or `nbd:`,
+            // and the rest lies beside the image, where it is not absolute.
+            let is_protocol = under.split('/').next().is_some_and(|head| head.contains(':'));
+            let beside = Path::new(&path).parent().unwrap_or(Path::new("/"));
+            let under = beside.join(&under).to_string_lossy().into_owned();
+            if is_protocol || self.file(&under)?.is_some() {
                 return Ok(Some(format!(
                     "{first} is an image over a file that is in no storage pool of this host; only the role admin may \
                      name it"
