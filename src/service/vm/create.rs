@@ -21,6 +21,7 @@ use super::VmService;
 use super::begin::{Outcome, ended_by};
 use super::delete::off_and_undefined;
 use super::preflight::Check;
+use super::quota::Use;
 
 /// A VM that could be made.
 #[derive(Debug)]
@@ -45,12 +46,13 @@ impl VmService {
     pub async fn create(&self, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
         let start_after = wanted.start_on_create;
         let (running, intent) = loop {
-            let intent = self.intend(&wanted, &caller.user).await?;
+            let intent = self.intend(&wanted, caller).await?;
             let mut operation =
                 new_operation(caller, Verb::Create, intent.vm.id.to_string(), Intent::Create(Box::new(intent.clone())));
             operation.cancel = Cancel::Possible;
             let running = {
                 let _promising = self.nodes.promising();
+                self.ensure_quota(caller, None, Use::default(), Use::of_new(&wanted.spec))?;
                 if start_after {
                     self.nodes.admit(&wanted.spec)?;
                 }
@@ -108,20 +110,20 @@ impl VmService {
     ///
     /// # Errors
     /// What the creation itself would be refused for.
-    pub async fn create_plan(&self, wanted: &CreateVm, user: &str) -> Result<CreatePlan, ServiceError> {
-        let look = self.preflight(wanted, user).await?;
+    pub async fn create_plan(&self, wanted: &CreateVm, caller: &Caller) -> Result<CreatePlan, ServiceError> {
+        let look = self.preflight(wanted, caller).await?;
         let mut vm = Vm::of_record(look.record);
         vm.autostart = Autostart::from_flag(wanted.autostart);
         Ok(CreatePlan { vm, checks: look.checks })
     }
 
     /// Everything decided and looked up; of all effects only that pools are started.
-    async fn intend(&self, wanted: &CreateVm, user: &str) -> Result<CreateIntent, ServiceError> {
-        let mut look = self.preflight(wanted, user).await?;
+    async fn intend(&self, wanted: &CreateVm, caller: &Caller) -> Result<CreateIntent, ServiceError> {
+        let mut look = self.preflight(wanted, caller).await?;
         if !look.waiting.is_empty() {
             let (core, pools) = (Arc::clone(&self.core), look.waiting);
             self.core.host(move || ready_pools(core.hypervisor.as_ref(), &pools)).await??;
-            look = self.preflight(wanted, user).await?;
+            look = self.preflight(wanted, caller).await?;
         }
         if !look.volumes.is_empty() {
             let (core, volumes) = (Arc::clone(&self.core), look.volumes.clone());
@@ -280,6 +282,7 @@ pub(crate) fn identity(record: &VmRecord) -> VmIdentity {
         generation: record.generation,
         start_order: record.start_order,
         start_delay_sec: record.start_delay_sec,
+        deletion_protection: record.deletion_protection,
         guest_os_family: record.guest_os.family,
         guest_os_variant: record.guest_os.variant.clone(),
         owned_volumes: record.owned_volumes.clone(),
