@@ -59,17 +59,18 @@ export async function openBrowser() {
   return { browser, close };
 }
 
-/** A window on a server: pages of one window share its storage. */
-export async function openWindow(browser, baseURL, { size = WIDE, theme = "light" } = {}) {
+/** A window on a server, signed in where it asks for that: pages of one window share its storage. */
+export async function openWindow(browser, server, { size = WIDE, theme = "light", cookies = server.cookies } = {}) {
   const window = await browser.newContext({
     viewport: size,
     colorScheme: theme,
     reducedMotion: "reduce",
     timezoneId: "UTC",
-    baseURL,
+    baseURL: server.url,
     hasTouch: size.width < 640,
   });
   window.setDefaultTimeout(PATIENCE_MS);
+  await window.addCookies(cookies);
   return window;
 }
 
@@ -90,7 +91,7 @@ export function suite(start) {
     await held.server?.end();
   });
 
-  const newWindow = (options) => openWindow(held.browser, held.server.url, options);
+  const newWindow = (options) => openWindow(held.browser, held.server, options);
 
   /** One test, with a page. A failure shows the page and the end of the server's log. */
   const onPage = (name, options, body) => {

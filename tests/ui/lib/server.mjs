@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,23 @@ import { eventually } from "./wait.mjs";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const PROGRAM = process.env.QKVM_PROGRAM ?? join(ROOT, "target/debug/quantixkvm");
 const LOG_KEPT = 200_000;
+/** The administrator that a test signs in as. */
+export const USER = { name: "tester", password: "correct horse" };
+
+/** Asks over the API socket, as root of the host. */
+function bySocket(socketPath, method, body) {
+  const text = JSON.stringify(body);
+  const headers = { host: "localhost", "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path: `/Quantixkvm.auth.v1.AuthService/${method}`, method: "POST", headers }, (answer) => {
+      let told = "";
+      answer.on("data", (part) => (told += part));
+      answer.on("end", () => resolve(JSON.parse(told)));
+    });
+    asked.on("error", reject);
+    asked.end(text);
+  });
+}
 
 /** A port that nothing listens on. */
 async function freePort() {
@@ -25,6 +43,9 @@ async function freePort() {
 export class Server {
   /** What it has written to its log, of every life. */
   log = "";
+  /** What a window of the browser is signed in with; a demonstration asks for nothing. */
+  cookies = [];
+  #headers = { "content-type": "application/json" };
   #child = null;
   #arguments;
 
@@ -45,8 +66,11 @@ export class Server {
   /** On this libvirt, with a state file. */
   static async on(uri, ...flags) {
     const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
-    const server = new Server(await freePort(), ["--libvirt-uri", uri, "--data-dir", join(directory, "data"), ...flags], directory);
+    const data = join(directory, "data");
+    const place = ["--data-dir", data, "--socket", join(data, "api.sock")];
+    const server = new Server(await freePort(), ["--libvirt-uri", uri, ...place, ...flags], directory);
     await server.launch();
+    await server.#signIn(join(data, "api.sock"));
     return server;
   }
 
@@ -66,9 +90,33 @@ export class Server {
     }
     await eventually("the server's answer", async () => {
       if (ended !== null) return true;
-      return (await fetch(`${this.url}/readyz`)).ok;
+      // Whoever is asked who they are is answered by a server that runs.
+      const { status, ok } = await fetch(`${this.url}/readyz`, { headers: this.#headers });
+      return ok || status === 401;
     }, 60_000);
     assert.equal(ended, null, `the server ended with ${ended}:\n${this.log}`);
+  }
+
+  /** An administrator: a token for `ask`, and a session for the browser. */
+  async #signIn(socket) {
+    await bySocket(socket, "CreateUser", { ...USER, role: "ADMIN" });
+    const { secret } = await bySocket(socket, "CreateToken", { name: "tests", userId: USER.name });
+    this.#headers = { ...this.#headers, authorization: `Bearer ${secret}` };
+    this.cookies = await this.login(USER);
+    await eventually("the server to be ready", async () => (await fetch(`${this.url}/readyz`, { headers: this.#headers })).ok, 60_000);
+  }
+
+  /** A session's cookies, as a browser that signs in gets them. */
+  async login({ name, password }) {
+    const answer = await fetch(`${this.url}/Quantixkvm.auth.v1.AuthService/Login`, {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: this.url },
+      body: JSON.stringify({ name, password }),
+    });
+    assert.equal(answer.status, 200, `Login: ${await answer.text()}`);
+    const [pair] = answer.headers.getSetCookie()[0].split(";");
+    const [cookie, value] = pair.split("=");
+    return [{ name: cookie, value, url: this.url.replace("http:", "https:"), secure: true, httpOnly: true, sameSite: "Strict" }];
   }
 
   /** As when the power fails. */
@@ -87,9 +135,10 @@ export class Server {
 
   /** Asks as curl would: `VMService/ListVMs`. */
   async ask(method, body = {}) {
-    const answer = await fetch(`${this.url}/Quantixkvm.${method.startsWith("Operation") ? "operation" : "compute"}.v1.${method}`, {
+    const room = { Operation: "operation", Auth: "auth" }[method.match(/^(Operation|Auth)Service/)?.[1]] ?? "compute";
+    const answer = await fetch(`${this.url}/Quantixkvm.${room}.v1.${method}`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: this.#headers,
       body: JSON.stringify(body),
     });
     const text = await answer.text();
