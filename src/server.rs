@@ -209,7 +209,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for address in &addresses {
         tracing::info!(%address, "listening");
         // Who started it may not listen any more.
-        let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
+        let scheme = if address.ip().is_loopback() { "http" } else { "https" };
+        let _ = writeln!(std::io::stdout(), "quantixkvm is serving on {scheme}://{address}");
     }
     let told = Supervisor::of_environment().map(|supervisor| {
         let store = core.store.clone();

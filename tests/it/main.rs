@@ -14,6 +14,7 @@ mod notify;
 mod past;
 mod plan;
 mod retries;
+mod rights;
 mod stream;
 mod surface;
 mod tls;

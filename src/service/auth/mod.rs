@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::access::{Need, Privilege, Quota, Role};
+use crate::model::access::{Need, Privilege, Quota, Rights, Role};
 use crate::model::id::{SessionId, UserId};
 use crate::model::user::{SecretHash, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::Moment;
@@ -176,6 +176,12 @@ impl Principal {
             Who::User { id, .. } => Some(*id),
             Who::LocalRoot | Who::Socket(_) | Who::Demo => None,
         }
+    }
+
+    /// What this caller may do in a method beyond being let into it.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        Rights::new(self.role, self.quota)
     }
 
     /// Whether this caller has a privilege.
