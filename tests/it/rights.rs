@@ -323,8 +323,14 @@ async fn a_quota_counts_what_vms_may_grow_to_and_says_what_is_used() {
         let body = json!({ "name": format!("bob-{n}"), "spec": small_spec() });
         ids.push(server.call_as(Some(&bob), "CreateVM", body).await.body["id"].clone());
     }
-    let grow =
-        |id: &Value| server.call_as(Some(&bob), "UpdateVM", json!({ "id": id, "spec": { "cpu": { "cores": 2 } } }));
+    let bearer = format!("Bearer {bob}");
+    let signed = [("Authorization", bearer.as_str())];
+    let known = async || server.call_with("WhoAmI", json!({}), &signed).await.body["name"].clone();
+    assert_eq!(futures::future::join_all((0..8).map(|_| known())).await[7], "bob");
+    let grow = async |id: &Value| {
+        let body = json!({ "id": id, "spec": { "cpu": { "cores": 2 } } });
+        server.call_with("UpdateVM", body, &signed).await
+    };
     let answers = futures::future::join_all(ids.iter().map(grow)).await;
     let grown = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(grown, 4, "{answers:?}");
