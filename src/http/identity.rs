@@ -176,8 +176,21 @@ fn refused(request: &Request, error: ServiceError) -> Response {
     let told = match error {
         ServiceError::Unauthenticated(_) => ConnectError::unauthenticated(sentence),
         ServiceError::Denied(_) => ConnectError::permission_denied(sentence),
-        other => {
-            tracing::error!(error = %other, "a request could not be judged");
+        // Nobody judges by any of these.
+        ServiceError::Invalid(_)
+        | ServiceError::Several(_)
+        | ServiceError::NotFound { .. }
+        | ServiceError::AlreadyExists(_)
+        | ServiceError::Precondition { .. }
+        | ServiceError::Busy { .. }
+        | ServiceError::Stale(_)
+        | ServiceError::Exhausted(_)
+        | ServiceError::Unavailable(_)
+        | ServiceError::Unimplemented { .. }
+        | ServiceError::DeadlineExceeded(_)
+        | ServiceError::Cancelled(_)
+        | ServiceError::Internal(_) => {
+            tracing::error!(error = sentence, "a request could not be judged");
             ConnectError::internal("internal error; the log holds its cause under this request's id")
         }
     };

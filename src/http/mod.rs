@@ -8,6 +8,7 @@
 //!                                                                     anything else by GET: the page
 //! ```
 
+mod certificate;
 mod console;
 pub mod gate;
 pub mod identity;

@@ -17,6 +17,7 @@ mod retries;
 mod rights;
 mod stream;
 mod surface;
+mod tls;
 mod together;
 mod usage;
 mod vm;

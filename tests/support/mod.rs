@@ -107,10 +107,14 @@ impl Server {
         }
     }
 
+    /// The API socket.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir.join("api.sock")
+    }
+
     /// An administrator and a token, by the API socket.
     pub async fn sign_in(&mut self) {
-        let socket = self.data_dir.join("api.sock");
-        let by_socket = reqwest::Client::builder().unix_socket(socket).build().expect("a client");
+        let by_socket = reqwest::Client::builder().unix_socket(self.socket()).build().expect("a client");
         let ask = async |method: &str, body: Value| -> Value {
             let url = format!("http://localhost/Quantixkvm.auth.v1.AuthService/{method}");
             let asked = by_socket.post(url).json(&body).send().await.expect("the API socket answers");
@@ -269,6 +273,13 @@ impl Server {
     /// The same server again, on the same data.
     pub async fn again(&mut self) {
         self.relaunch();
+        self.ready().await;
+    }
+
+    /// As [`again`](Self::again), after a restore, which ends every token.
+    pub async fn again_anew(&mut self) {
+        self.relaunch();
+        self.sign_in().await;
         self.ready().await;
     }
 

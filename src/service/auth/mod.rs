@@ -49,6 +49,8 @@ const SESSION_IDLE: Duration = Duration::from_secs(3600);
 const KEEP_USE: Duration = Duration::from_secs(60);
 /// How soon an identity that has ended is noticed by those who use it.
 const REAP: Duration = Duration::from_millis(500);
+/// Where the keys of access tokens are, in the data directory.
+const KEYS_FILE: &str = "access-token-keys.json";
 /// Before the id of every API token.
 const TOKEN_PREFIX: &str = "qkvm_";
 
@@ -313,6 +315,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Forget the keys of access tokens, so that none of those that are out is one any more; the next
+/// start makes new ones.
+///
+/// # Errors
+/// A sentence that names the file: it cannot be removed.
+pub fn forget_keys(dir: &Path) -> Result<(), String> {
+    let path = dir.join(KEYS_FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 const NOT_SIGNED_IN: &str = "sign in, or send an API token as \"Authorization: Bearer ...\"; on this host run the \
                              call as root (sudo), or use the API socket";
 
@@ -327,7 +342,7 @@ impl AuthService {
         let mut known = Known { users, ..Known::default() };
         store.session_all().map_err(told)?.into_iter().for_each(|session| known.add_session(session));
         store.token_all().map_err(told)?.into_iter().for_each(|token| known.add_token(token));
-        let keys = dir.map(|dir| dir.join("access-token-keys.json"));
+        let keys = dir.map(|dir| dir.join(KEYS_FILE));
         let access_tokens = jwt::AccessTokens::open(keys.as_deref(), audience)?;
         let auth = Self {
             audit: Recorder::new(store.clone()),

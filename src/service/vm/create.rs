@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::hypervisor::{Hypervisor, Undefine};
+use crate::hypervisor::Hypervisor;
 use crate::model::definition::{NewVolume, VmIdentity};
 use crate::model::event::Severity;
 use crate::model::id::{NodeId, VmId};
@@ -19,6 +19,7 @@ use super::super::operations::{EndReason, Hold, Running, new_operation};
 use super::super::requests::{Caller, CreateVm};
 use super::VmService;
 use super::begin::{Outcome, ended_by};
+use super::delete::off_and_undefined;
 use super::preflight::Check;
 use super::quota::Use;
 
@@ -302,16 +303,11 @@ fn created(vm: &mut Vm, described: DescribedVm) {
 /// # Errors
 /// The hypervisor's; run it again later.
 pub(crate) fn undo(hypervisor: &dyn Hypervisor, id: VmId, volumes: &[NewVolume]) -> Result<(), ServiceError> {
-    hypervisor.power_off(id).or_else(absent_is_done)?;
-    hypervisor.undefine(id, Undefine::WithState)?;
+    off_and_undefined(hypervisor, id)?;
     for volume in volumes {
         hypervisor.volume_delete(&volume.at)?;
     }
     Ok(())
-}
-
-fn absent_is_done(error: crate::hypervisor::HypervisorError) -> crate::hypervisor::Result<()> {
-    if let crate::hypervisor::HypervisorError::NoSuchVm(_) = error { Ok(()) } else { Err(error) }
 }
 
 /// The record of a creation that failed goes; its operation stays, with the reason.

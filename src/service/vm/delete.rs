@@ -140,6 +140,19 @@ fn gone_step(plan: Plan) -> &'static str {
     }
 }
 
+/// Power a VM off and undefine it, and leave nothing of it that runs. A start may come in between: by
+/// another's hand, or late, by a call into libvirt whose process was killed. The VM is then undefined
+/// while it runs, and would run on without a definition.
+pub(super) fn off_and_undefined(hypervisor: &dyn Hypervisor, id: VmId) -> crate::hypervisor::Result<()> {
+    let absent_is_done = |result| match result {
+        Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => Ok(()),
+        other => other,
+    };
+    absent_is_done(hypervisor.power_off(id))?;
+    hypervisor.undefine(id, Undefine::WithState)?;
+    if hypervisor.look(id)?.is_some() { absent_is_done(hypervisor.power_off(id)) } else { Ok(()) }
+}
+
 /// Remove the VM from the host; volumes that could not be deleted come back with the reason. Safe
 /// to run twice, and after a crash at any point of it.
 pub(crate) fn remove(
@@ -158,12 +171,8 @@ pub(crate) fn remove(
         return Ok(Vec::new());
     }
     if plan == Plan::PowerOffThenUndefine {
-        match hypervisor.power_off(intent.vm) {
-            Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if plan != Plan::Forget {
+        off_and_undefined(hypervisor, intent.vm)?;
+    } else if plan != Plan::Forget {
         hypervisor.undefine(intent.vm, Undefine::WithState)?;
     }
     let mut left = Vec::new();
