@@ -27,8 +27,7 @@ pub struct Server {
     /// `http://127.0.0.1:…`
     pub url: String,
     pub data_dir: PathBuf,
-    /// Where its API socket is.
-    pub socket: PathBuf,
+    socket: PathBuf,
     log: Arc<Mutex<String>>,
     /// Signs every request with the token.
     pub http: reqwest::Client,
@@ -102,22 +101,12 @@ impl Server {
             }
         }
         let (child, url, log) = spawn(&arguments);
-        Self {
-            child,
-            url,
-            data_dir,
-            socket,
-            log,
-            http: client(None),
-            token: None,
-            arguments,
-            _home: None,
-        }
+        Self { child, url, data_dir, socket, log, http: client(None), token: None, arguments, _home: None }
     }
 
     /// The API socket.
     pub fn socket(&self) -> PathBuf {
-        self.data_dir.join("api.sock")
+        self.socket.clone()
     }
 
     /// An administrator and a token, by the API socket.
