@@ -3,7 +3,8 @@
 
 import { useId, useState, type ReactElement, type ReactNode } from 'react';
 import type { DescMessage } from '@bufbuild/protobuf';
-import { asCurl, call, newKey, run, type Call } from '@/api/call';
+import { call, newKey, run, type Call } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { toProblem, violationsOf, type Problem } from '@/api/errors';
 import { NodeStatus_Phase as Phase, type Node } from '@/gen/Quantixkvm/compute/v1/node_pb';
 import { NodeService, type DrainNodeResponse } from '@/gen/Quantixkvm/compute/v1/node_service_pb';

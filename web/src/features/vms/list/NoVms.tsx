@@ -2,7 +2,8 @@
 
 import type { ReactElement } from 'react';
 import { Link } from 'react-router';
-import { asCurl, call } from '@/api/call';
+import { call } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { paths } from '@/app/paths';
 import { VMService } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import { CopyText } from '@/ui/CopyText';
