@@ -81,7 +81,8 @@ is_failed() { [ "$(property ActiveState)" = failed ]; }
 becomes_active() { wait_until 60 is_active || die "the service is $(property ActiveState)"; }
 is_ready() { on_its_network curl -fsS -o /dev/null --max-time 5 "$BASE/readyz" 2>/dev/null; }
 becomes_ready() { wait_until 60 is_ready || die "it does not say that it is ready"; }
-log_has() { inside journalctl -u quantixkvm --no-pager -o cat | grep -qF -- "$1"; }
+# Not by a pipe into grep -q, which cuts the writer off and so fails.
+log_has() { [[ $(inside journalctl -u quantixkvm --no-pager -o cat) == *"$1"* ]]; }
 
 # ask METHOD BODY: root's plain curl on the host, as the documentation shows it.
 ask() {
@@ -172,9 +173,9 @@ installs_on_a_busy_port() {
     HOLDER=$(cat "$WORK/holder.out")
     apt_inside install "./packages/${DEB##*/}"
     wait_until 60 is_failed || die "the service is $(property ActiveState)"
-    log_has "cannot listen on 127.0.0.1:8080" || die "the log does not name the address"
+    wait_until 10 log_has "cannot listen on 0.0.0.0:8080" || die "the log does not name the address"
     apt_said "the service did not start"
-    apt_said "cannot listen on 127.0.0.1:8080"
+    apt_said "cannot listen on 0.0.0.0:8080"
     SHOWN=$(inside journalctl -u quantixkvm --no-pager -o cat | grep -F 'cannot listen' | head -n 1)
 }
 port_is_free() { ! as_root kill -0 "$HOLDER" 2>/dev/null; }
@@ -263,7 +264,10 @@ installs_the_previous_version() {
     apt_inside install "./packages/${PREVIOUS_DEB##*/}"
     becomes_active
     apt_said "Quantix-KVM is running"
-    apt_said "http://localhost:8080"
+    apt_said "https://hypervisor:8080"
+    # apt has another network there, and so other addresses.
+    grep -qE '^  https://(\[[0-9a-f:]+\]|[0-9.]+):8080$' "$WORK/apt.log" || die "apt names no address to open"
+    apt_said "sudo quantixkvm setup-code"
     SHOWN=$(grep -E '^  https?://' "$WORK/apt.log" | paste -sd' ' | tr -s ' ')
 }
 runs_as_its_unit_says() {
@@ -293,11 +297,40 @@ sees_devices_and_opens_none() {
     [[ $refusal == *'Operation not permitted'* ]] || die "it may open /dev/net/tun: $refusal"
     inside nsenter -t "$pid" -m sh -c '! touch /usr/x 2>/dev/null && ! touch /home/x 2>/dev/null' || die "it sees a file system that can be written to"
 }
-listens_on_loopback_alone() {
+listens_everywhere() {
     local sockets
     sockets=$(on_its_network ss -Hltn 'sport = :8080' | awk '{ print $4 }' | sort | paste -sd' ')
-    [ "$sockets" = "127.0.0.1:8080 [::1]:8080" ] || die "it listens on: $sockets"
+    case $sockets in
+    *0.0.0.0:8080*\[::\]:8080*) ;;
+    *) die "it listens on: $sockets" ;;
+    esac
     SHOWN=$sockets
+}
+LAN=https://192.0.2.10:8080
+# from_elsewhere URL BODY [CURL-OPTION...]: as a machine of the network asks.
+from_elsewhere() {
+    local url=$1 body=$2
+    shift 2
+    ANSWER=$(on_its_network curl -skS --max-time 30 -X POST "$url" -H 'Content-Type: application/json' -d "$body" \
+        -w '\n%{http_code}' "$@")
+    STATUS=${ANSWER##*$'\n'}
+    ANSWER=${ANSWER%$'\n'*}
+}
+lets_in_who_signs_in() {
+    local code token
+    from_elsewhere "$LAN/Quantixkvm.compute.v1.VMService/ListVMs" '{}'
+    [ "$STATUS" = 401 ] || die "a stranger is answered $STATUS: $ANSWER"
+    from_elsewhere "http://192.0.2.10:8080/Quantixkvm.compute.v1.VMService/ListVMs" '{}'
+    [[ $STATUS = 403 && $ANSWER == *$LAN* ]] || die "in clear a stranger is answered $STATUS: $ANSWER"
+    on_its_network curl -sS -o /dev/null -w '%{http_code} %{redirect_url}' "http://192.0.2.10:8080/" | grep -qx "308 $LAN/" ||
+        die "the page in clear does not lead to $LAN"
+    code=$(inside cat /var/lib/quantixkvm/setup-code)
+    from_elsewhere "$LAN/Quantixkvm.auth.v1.AuthService/SetUp" "{\"code\": \"$code\", \"name\": \"admin\", \"password\": \"correct horse\"}"
+    so 'a.user.role === "ADMIN"'
+    token=$(node -p 'JSON.parse(process.argv[1]).accessToken' "$ANSWER")
+    from_elsewhere "$LAN/Quantixkvm.compute.v1.VMService/ListVMs" '{}' -H "Authorization: Bearer $token"
+    [ "$STATUS" = 200 ] || die "who has signed in is answered $STATUS: $ANSWER"
+    inside sh -c '! test -e /var/lib/quantixkvm/setup-code' || die "the code stays"
 }
 
 # The state of the oldest format, as of a service that was stopped for a while.
@@ -360,7 +393,7 @@ comes_back_after_a_hang() {
     OLD=$(property MainPID)
     inside sh -c "kill -STOP $OLD"
     wait_until 60 has_other_pid || die "systemd did not notice that it hangs"
-    log_has "Watchdog timeout" || die "the log does not say that it hung"
+    wait_until 10 log_has "Watchdog timeout" || die "the log does not say that it hung"
     inside sh -c 'rm -r /run/systemd/system/quantixkvm.service.d && systemctl daemon-reload &&
         systemctl reset-failed quantixkvm && systemctl restart quantixkvm' || die "it does not start with its own 30 s"
     vm_is_known
@@ -449,7 +482,8 @@ run_checks() {
     check "the previous version installs and says where it is" installs_the_previous_version
     check "it runs as its unit says" runs_as_its_unit_says
     check "it sees devices and opens none, and writes nowhere" sees_devices_and_opens_none
-    check "it listens on loopback alone" listens_on_loopback_alone
+    check "it listens on every address" listens_everywhere
+    check "from the network it speaks TLS alone, and to who has signed in" lets_in_who_signs_in
     check "it serves a state file of the oldest format" takes_up_the_oldest_state
     check "a VM is made and runs" makes_a_vm
     check "it upgrades, and the VM runs on" upgrades

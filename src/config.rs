@@ -377,6 +377,26 @@ mod tests {
         }
     }
 
+    /// A setting that no file shows is one that nobody finds.
+    #[test]
+    fn every_setting_is_in_the_packages_file_with_its_default_and_in_the_corpus() {
+        let packaged = include_str!("../packaging/debian/config.toml");
+        assert_eq!(load(packaged, &[], Layer::default()), Ok(Config::default()), "what is not commented out");
+        for key in KEYS {
+            let named =
+                |line: &str| line.trim_start_matches('#').split_once(" = ").is_some_and(|(name, _)| name == key);
+            assert_eq!(packaged.lines().filter(|line| named(line)).count(), 1, "{key}");
+        }
+        // Its examples are settings, too.
+        let examples: Vec<&str> = packaged.lines().filter_map(|line| line.strip_prefix('#')).collect();
+        let examples: Vec<&str> = examples.into_iter().filter(|line| !line.starts_with(' ')).collect();
+        let shown = load(&examples.join("\n"), &[], Layer::default()).expect("what is commented out can be used");
+        let of_certificate = |config: Config| Config { tls_certificate: None, tls_key: None, ..config };
+        assert!(shown.tls_certificate.is_some() && of_certificate(shown) == Config::default());
+        let whole: toml::Table = include_str!("../tests/corpus/config/whole.toml").parse().expect("a table");
+        assert_eq!(whole.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), KEYS.into());
+    }
+
     /// Every seed, and everything like one: a configuration, or an error that says where.
     fn read(text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text);

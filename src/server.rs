@@ -143,10 +143,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let door = if config.demo { Door::Demo } else { Door::Guarded };
     let keys = demo.is_none().then_some(config.data_dir.as_path());
     let auth = AuthService::open(core.store.clone(), keys, core.node_id.to_string(), door);
-    let auth = Arc::new(auth.map_err(|why| ServeError::DataDir {
-        path: config.data_dir.display().to_string(),
-        why,
-    })?);
+    let auth = Arc::new(auth.map_err(|why| ServeError::DataDir { path: config.data_dir.display().to_string(), why })?);
 
     let listeners = http::serve::bind(&config.listen)?;
     let mut addresses = Vec::new();
@@ -174,7 +171,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let surface = Surface {
         rpc,
         ready: readyz(Arc::clone(&core), ready.clone()),
-        scrape: scrape(Arc::clone(&core), Arc::clone(&nodes), Arc::clone(&operations)),
+        scrape: scrape(Arc::clone(&core), Arc::clone(&nodes), Arc::clone(&operations), tls.clone()),
         metrics: Arc::new(Metrics::new()),
         gate,
         identity: Identity { auth: Arc::clone(&auth), methods: rpc::access::methods().collect() },
@@ -212,7 +209,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for address in &addresses {
         tracing::info!(%address, "listening");
         // Who started it may not listen any more.
-        let _ = writeln!(std::io::stdout(), "quantixkvm is serving on http://{address}");
+        let scheme = if address.ip().is_loopback() { "http" } else { "https" };
+        let _ = writeln!(std::io::stdout(), "quantixkvm is serving on {scheme}://{address}");
     }
     let told = Supervisor::of_environment().map(|supervisor| {
         let store = core.store.clone();
@@ -260,10 +258,43 @@ fn tls(config: &Config, names: &[String]) -> Result<Option<Arc<Tls>>, ServeError
     if config.demo {
         return Ok(None);
     }
-    let given = config.tls_certificate.clone().zip(config.tls_key.clone());
-    let given = given.map(|(certificate, key)| tls::Files { certificate, key });
-    let opened = Tls::open(given, &config.data_dir, names);
+    let opened = Tls::open(certificate_files(config), &config.data_dir, names);
     Ok(Some(Arc::new(opened.map_err(|why| ServeError::DataDir { path: config.data_dir.display().to_string(), why })?)))
+}
+
+/// The administrator's certificate and key; `None`: this host has its own.
+#[must_use]
+pub fn certificate_files(config: &Config) -> Option<tls::Files> {
+    let given = config.tls_certificate.clone().zip(config.tls_key.clone());
+    given.map(|(certificate, key)| tls::Files { certificate, key })
+}
+
+/// Names and addresses by which this host may be addressed now.
+#[must_use]
+pub fn host_names(config: &Config) -> Vec<String> {
+    names(config, &ThisMachine::new(config.data_dir.clone()))
+}
+
+/// Where the page of a server of this configuration is, best first.
+#[must_use]
+pub fn urls(config: &Config) -> Vec<String> {
+    let own = crate::host::addresses();
+    let mut urls = Vec::new();
+    for at in &config.listen {
+        let url = |host: &str| format!("https://{host}:{}", at.port());
+        if at.ip().is_loopback() {
+            urls.push(url("localhost"));
+        } else if at.ip().is_unspecified() {
+            urls.push(url(&crate::host::hostname()));
+            let same = own.iter().filter(|ip| ip.is_ipv4() == at.is_ipv4() && !ip.is_loopback());
+            urls.extend(same.map(|ip| format!("https://{}", std::net::SocketAddr::new(*ip, at.port()))));
+        } else {
+            urls.push(format!("https://{at}"));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    urls.retain(|url| seen.insert(url.clone()));
+    urls
 }
 
 /// Who may use the API socket, beside root.
@@ -427,8 +458,16 @@ fn readyz(core: Arc<Core>, ready: watch::Receiver<Readiness>) -> Ready {
 
 type Scrape = Arc<dyn Fn(&Metrics) -> String + Send + Sync>;
 
-fn scrape(core: Arc<Core>, nodes: Arc<NodeService>, operations: Arc<OperationService>) -> Scrape {
-    Arc::new(move |metrics| metrics.render(&snapshot(&core, &nodes, &operations)))
+fn scrape(
+    core: Arc<Core>,
+    nodes: Arc<NodeService>,
+    operations: Arc<OperationService>,
+    tls: Option<Arc<Tls>>,
+) -> Scrape {
+    Arc::new(move |metrics| {
+        let ends = tls.as_ref().map(|tls| tls.ends_at().0.div_euclid(1_000_000));
+        metrics.render(&Snapshot { certificate_ends_seconds: ends, ..snapshot(&core, &nodes, &operations) })
+    })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
@@ -485,6 +524,7 @@ fn snapshot(core: &Core, nodes: &NodeService, operations: &OperationService) -> 
         operations: running.into_iter().collect(),
         store_bytes: core.store.size_bytes() as f64,
         backup: backup_gauges(core.store.backup_status()),
+        certificate_ends_seconds: None,
     }
 }
 

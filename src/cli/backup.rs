@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::model::backup::BackupKind;
 use crate::model::units::human_bytes;
 use crate::server;
 use crate::store::{BackupError, Inspected, OpenError, Store};
 
 use super::client::{self, ClientError};
-use super::flags::PlaceFlags;
+use super::flags::{PlaceFlags, SocketFlag};
 
 /// Below the help.
 pub const AFTER_HELP: &str = "\
@@ -30,6 +30,8 @@ then); 78 where the configuration is wrong.";
 pub struct BackupFlags {
     #[command(flatten)]
     pub place: PlaceFlags,
+    #[command(flatten)]
+    socket: SocketFlag,
     /// Where the backup goes, a file that is not there yet
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -49,9 +51,10 @@ pub struct Wanted {
 }
 
 impl BackupFlags {
-    /// The configuration's flags and the rest.
-    pub fn split(self) -> (PlaceFlags, Wanted) {
-        (self.place, Wanted { output: self.output, list: self.list, json: self.json })
+    /// The configuration and the rest.
+    pub fn split(self) -> (Result<Config, ConfigError>, Wanted) {
+        let wanted = Wanted { output: self.output, list: self.list, json: self.json };
+        (self.place.load_to_ask(self.socket), wanted)
     }
 }
 

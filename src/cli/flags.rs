@@ -18,6 +18,36 @@ pub struct PlaceFlags {
     libvirt_uri: Option<String>,
 }
 
+/// Where the server that runs is asked.
+#[derive(clap::Args)]
+pub struct SocketFlag {
+    /// The API socket, for root and members of the group quantixkvm-admin [env: QUANTIXKVM_SOCKET]
+    /// [default: /run/quantixkvm/api.sock]
+    #[arg(long, value_name = "PATH", global = true)]
+    socket: Option<PathBuf>,
+}
+
+/// Of what is asked of the server that runs, and of nothing else.
+#[derive(clap::Args)]
+pub struct ClientFlags {
+    /// Configuration file [default: /etc/quantixkvm/config.toml, where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    socket: SocketFlag,
+}
+
+/// Of what works on files of the data directory alone.
+#[derive(clap::Args)]
+pub struct DataFlags {
+    /// Configuration file [default: /etc/quantixkvm/config.toml, where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the state is kept [env: QUANTIXKVM_DATA_DIR] [default: /var/lib/quantixkvm]
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
 /// How and where to serve.
 #[derive(clap::Args)]
 pub struct ServiceFlags {
@@ -31,10 +61,8 @@ pub struct ServiceFlags {
     /// Run as root all the same [env: QUANTIXKVM_ALLOW_ROOT]
     #[arg(long)]
     allow_root: bool,
-    /// The API socket, for the command line and the administrators' group [env: QUANTIXKVM_SOCKET]
-    /// [default: /run/quantixkvm/api.sock]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    socket: SocketFlag,
 }
 
 /// Of `serve` alone.
@@ -77,6 +105,12 @@ impl PlaceFlags {
         load(path, service.onto(layer))
     }
 
+    /// With the server that runs, which is asked.
+    pub fn load_to_ask(self, socket: SocketFlag) -> Result<Config, ConfigError> {
+        let (path, layer) = self.split();
+        load(path, Layer { socket: socket.socket, ..layer })
+    }
+
     /// What is read, in words.
     pub fn source(&self) -> String {
         let variables = std::env::vars_os()
@@ -92,13 +126,27 @@ impl PlaceFlags {
     }
 }
 
+impl ClientFlags {
+    /// The configuration that these end.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        load(self.config, Layer { socket: self.socket.socket, ..Layer::default() })
+    }
+}
+
+impl DataFlags {
+    /// The configuration that these end.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        load(self.config, Layer { data_dir: self.data_dir, ..Layer::default() })
+    }
+}
+
 impl ServiceFlags {
     fn onto(self, layer: Layer) -> Layer {
         Layer {
             listen: self.listen,
             accelerator: self.accelerator,
             allow_root: said(self.allow_root),
-            socket: self.socket,
+            socket: self.socket.socket,
             ..layer
         }
     }

@@ -1,20 +1,25 @@
 //! The command line: one file a subcommand, no logic of its own.
 
+mod accounts;
+mod audit;
 mod backup;
+mod cert;
 mod check;
 mod client;
 mod flags;
 mod man;
 mod panics;
+mod password;
 mod recover;
 mod restore;
 mod serve;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 
 /// EX_CONFIG of sysexits.h: the unit does not restart on it.
 const EXIT_CONFIG: u8 = 78;
@@ -46,6 +51,24 @@ enum Command {
     /// Put a backup in the state file's place, while the server does not run
     #[command(after_help = restore::AFTER_HELP)]
     Restore(restore::RestoreFlags),
+    /// Users: who may sign in, as what, within which bounds
+    #[command(after_help = accounts::USER_HELP)]
+    User(accounts::UserArguments),
+    /// API tokens: by which programs call
+    #[command(after_help = accounts::TOKEN_HELP)]
+    Token(accounts::TokenArguments),
+    /// Sessions: who is signed in
+    #[command(after_help = accounts::SESSION_HELP)]
+    Session(accounts::SessionArguments),
+    /// Print a new code, by which the first administrator is made in the page
+    #[command(after_help = accounts::SETUP_HELP)]
+    SetupCode(accounts::SetUpArguments),
+    /// Show who did what
+    #[command(after_help = audit::AFTER_HELP)]
+    Audit(audit::AuditArguments),
+    /// The certificate that this host shows
+    #[command(after_help = cert::AFTER_HELP)]
+    Cert(cert::CertArguments),
     /// Print the version
     Version {
         /// As JSON
@@ -75,12 +98,18 @@ pub fn main() -> ExitCode {
         Command::Recover(flags) => with(flags.load(), |config| recover::recover(&config)),
         Command::Backup(flags) => {
             let (place, wanted) = flags.split();
-            with(place.load(), |config| backup::backup(&config, &wanted))
+            with(place, |config| backup::backup(&config, &wanted))
         }
         Command::Restore(flags) => {
             let (place, wanted) = flags.split();
             with(place.load(), |config| restore::restore(&config, &wanted))
         }
+        Command::User(arguments) => run(arguments.run()),
+        Command::Token(arguments) => run(arguments.run()),
+        Command::Session(arguments) => run(arguments.run()),
+        Command::SetupCode(arguments) => run(arguments.run()),
+        Command::Audit(arguments) => run(arguments.run()),
+        Command::Cert(arguments) => run(arguments.run()),
         Command::Version { json } => {
             if json {
                 println!("{}", serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
@@ -97,10 +126,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn with(
-    config: Result<crate::config::Config, ConfigError>,
-    run: impl FnOnce(crate::config::Config) -> ExitCode,
-) -> ExitCode {
+fn run((config, run): (Result<Config, ConfigError>, impl FnOnce(Config) -> ExitCode)) -> ExitCode {
+    with(config, run)
+}
+
+fn with(config: Result<Config, ConfigError>, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
     match config {
         Ok(config) => run(config),
         Err(error) => {
@@ -122,11 +152,16 @@ mod tests {
 
     #[test]
     fn every_flag_says_what_it_is() {
-        for command in Arguments::command().get_subcommands() {
+        fn look(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} of {} has no help", argument.get_id(), command.get_name());
             }
+            command.get_subcommands().for_each(look);
         }
+        let program = Arguments::command();
+        program.get_subcommands().for_each(look);
+        let nested = program.get_subcommands().filter(|command| command.has_subcommands()).count();
+        assert_eq!(nested, 4, "user, token, session, cert");
     }
 }

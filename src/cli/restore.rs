@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::server::{self, ServeError};
+use crate::service::auth;
 use crate::store::{Inspected, OpenError, Restored, Store};
 
 use super::flags::PlaceFlags;
@@ -17,7 +18,8 @@ The server must not run. The backup is read whole before anything is touched: on
 that a newer version wrote, is refused. The file that it replaces is kept beside it as
 state.redb.before-restore-TIME; remove that when all is well. What was changed since the backup is
 lost, but what libvirt knows is not: the next start compares with it, and VMs that the backup does not
-know are found as the host's own. A state file that is whole is replaced with --force alone. Backups
+know are found as the host's own. Users are those of the backup; their sessions and API tokens are not
+restored, as one that was ended or revoked since must not be good again. A state file that is whole is replaced with --force alone. Backups
 are listed by: quantixkvm backup --list. Run as root, the file is given to the owner of its directory.
 
 Exits with 0 where the backup is in its place, 1 where not (nothing is changed then), 78 where the
@@ -62,6 +64,11 @@ enum Failure {
         "{path} is whole ({vms} VMs), and what was changed since the backup would be lost; if that is meant, give --force"
     )]
     Whole { path: String, vms: usize },
+    #[error(
+        "the backup is in its place, but the keys of access tokens are not renewed: {0}; remove that file before the \
+         server is started"
+    )]
+    Keys(String),
     #[error(transparent)]
     Directory(#[from] ServeError),
     #[error(transparent)]
@@ -93,14 +100,26 @@ fn attempt(config: &Config, wanted: &Wanted) -> Result<Restored, Failure> {
             return Err(Failure::Whole { path: state.display().to_string(), vms });
         }
     }
-    Ok(Store::restore(&wanted.file, &state)?)
+    let done = Store::restore(&wanted.file, &state)?;
+    auth::forget_keys(&config.data_dir).map_err(Failure::Keys)?;
+    Ok(done)
 }
 
 fn told(done: &Restored, file: &Path, state: &Path) -> String {
-    let vms = if done.vms == 1 { "1 VM".to_owned() } else { format!("{} VMs", done.vms) };
+    let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+    let vms = count(done.vms, "VM");
     let mut text = format!("Restored {} with {vms} from {}.\n", state.display(), file.display());
     if let Some(replaced) = &done.replaced {
         text.push_str(&format!("The file that was there is kept as {}.\n", replaced.display()));
+    }
+    if done.users > 0 {
+        text.push_str(&format!(
+            "Its {} may sign in as they could then: who was deleted, disabled or given a lower role since is to be so \
+             again.\nIts {} and {} are not restored: sign in again, and make tokens anew.\n",
+            count(done.users, "user"),
+            count(done.ended.sessions, "session"),
+            count(done.ended.tokens, "API token"),
+        ));
     }
     text.push_str("The server may be started; it compares with libvirt first.\n");
     text
@@ -108,5 +127,13 @@ fn told(done: &Restored, file: &Path, state: &Path) -> String {
 
 fn as_json(done: &Restored, state: &Path) -> String {
     let replaced = done.replaced.as_ref().map(|path| path.display().to_string());
-    format!("{}\n", json!({ "state": state.display().to_string(), "vms": done.vms, "replaced": replaced }))
+    let told = json!({
+        "state": state.display().to_string(),
+        "vms": done.vms,
+        "users": done.users,
+        "ended_sessions": done.ended.sessions,
+        "ended_tokens": done.ended.tokens,
+        "replaced": replaced,
+    });
+    format!("{told}\n")
 }

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 mod devices;
+pub mod inside;
 pub mod kvm;
 mod load;
 pub mod orphans;

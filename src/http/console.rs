@@ -7,6 +7,7 @@
 //! | 4002 | another program has the serial port |
 //! | 4003 | the server stops |
 //! | 4004 | the viewer fell behind by more than is kept |
+//! | 4005 | whoever looks is signed out, or may do less than before |
 //! | 1011 | libvirt or the display failed |
 //!
 //! Each socket is one task with no buffer while nothing flows: a console that nobody uses costs little.
@@ -15,12 +16,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde::Deserialize;
 use tokio::net::UnixStream;
@@ -28,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::id::VmId;
+use crate::service::auth::Principal;
 use crate::service::console::{Admitted, ConsoleService, NotAdmitted, Over, Viewer, Wanted};
 
 /// The subprotocol that is spoken.
@@ -68,9 +70,10 @@ pub(super) fn routes(consoles: Arc<ConsoleService>) -> Router {
 async fn vnc(
     State(consoles): State<Arc<ConsoleService>>,
     Path(vm): Path<String>,
+    by: Option<Extension<Principal>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    match admit(&consoles, &vm, &upgrade, |wanted| matches!(wanted, Wanted::Vnc)) {
+    match admit(&consoles, &vm, by.as_deref(), &upgrade, |wanted| matches!(wanted, Wanted::Vnc)) {
         Ok(admitted) => upgraded(&consoles, upgrade, admitted, None),
         Err(refusal) => refusal,
     }
@@ -80,9 +83,10 @@ async fn serial(
     State(consoles): State<Arc<ConsoleService>>,
     Path(vm): Path<String>,
     Query(resume): Query<Resume>,
+    by: Option<Extension<Principal>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    match admit(&consoles, &vm, &upgrade, |wanted| matches!(wanted, Wanted::Serial(_))) {
+    match admit(&consoles, &vm, by.as_deref(), &upgrade, |wanted| matches!(wanted, Wanted::Serial(_))) {
         Ok(admitted) => upgraded(&consoles, upgrade, admitted, resume.from),
         Err(refusal) => refusal,
     }
@@ -93,6 +97,7 @@ async fn serial(
 fn admit(
     consoles: &ConsoleService,
     vm: &str,
+    by: Option<&Principal>,
     upgrade: &WebSocketUpgrade,
     is_it: fn(Wanted) -> bool,
 ) -> Result<Admitted, Response> {
@@ -106,7 +111,7 @@ fn admit(
             "offer two subprotocols: binary, and qkvm.ticket. with the ticket that GetConsole gives",
         ));
     };
-    consoles.admit(vm, ticket, is_it).map_err(|why| {
+    consoles.admit(vm, ticket, by, is_it).map_err(|why| {
         let status = match why {
             NotAdmitted::BadTicket => StatusCode::UNAUTHORIZED,
             NotAdmitted::Full => StatusCode::SERVICE_UNAVAILABLE,
@@ -135,12 +140,18 @@ fn upgraded(
             let vm = admitted.vm;
             tracing::info!(%vm, wanted = ?admitted.wanted, "a console is open");
             let mut client = Client { socket, heard: Instant::now() };
-            let ended = match admitted.wanted {
-                Wanted::Vnc => show(&consoles, &mut client, vm).await,
-                Wanted::Serial(hold) => match consoles.serial(vm, hold, from).await {
-                    Ok(viewer) => talk(&mut client, viewer).await,
-                    Err(over) => Ok(over),
-                },
+            let shown = async {
+                match admitted.wanted {
+                    Wanted::Vnc => show(&consoles, &mut client, vm).await,
+                    Wanted::Serial(hold) => match consoles.serial(vm, hold, from).await {
+                        Ok(viewer) => talk(&mut client, viewer).await,
+                        Err(over) => Ok(over),
+                    },
+                }
+            };
+            let ended = tokio::select! {
+                ended = shown => ended,
+                () = admitted.ended.cancelled() => Ok(Over::SignedOut),
             };
             match ended {
                 Ok(over) => client.leave(&over).await,
@@ -191,6 +202,7 @@ impl Client {
             Over::TakenOver(_) => 4002,
             Over::ServerStops => 4003,
             Over::TooSlow => 4004,
+            Over::SignedOut => 4005,
             Over::Lost(_) => 1011,
         };
         // A control frame holds 125 bytes, two of them the code.

@@ -120,8 +120,7 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
     let one = authorization.next().map(|value| value.to_str().unwrap_or(""));
     // Two of them are as good as a wrong one.
     let authorization = if authorization.next().is_some() { Some("") } else { one };
-    let shown =
-        Shown { origin, authorization, cookie: cookie_in(request.headers()), address: &connection.address };
+    let shown = Shown { origin, authorization, cookie: cookie_in(request.headers()), address: &connection.address };
     let privilege = identity.privilege(&path);
     let caller = match (identity.auth.judge(shown), privilege.need()) {
         (Ok(caller), _) => caller,
@@ -177,8 +176,21 @@ fn refused(request: &Request, error: ServiceError) -> Response {
     let told = match error {
         ServiceError::Unauthenticated(_) => ConnectError::unauthenticated(sentence),
         ServiceError::Denied(_) => ConnectError::permission_denied(sentence),
-        other => {
-            tracing::error!(error = %other, "a request could not be judged");
+        // Nobody judges by any of these.
+        ServiceError::Invalid(_)
+        | ServiceError::Several(_)
+        | ServiceError::NotFound { .. }
+        | ServiceError::AlreadyExists(_)
+        | ServiceError::Precondition { .. }
+        | ServiceError::Busy { .. }
+        | ServiceError::Stale(_)
+        | ServiceError::Exhausted(_)
+        | ServiceError::Unavailable(_)
+        | ServiceError::Unimplemented { .. }
+        | ServiceError::DeadlineExceeded(_)
+        | ServiceError::Cancelled(_)
+        | ServiceError::Internal(_) => {
+            tracing::error!(error = sentence, "a request could not be judged");
             ConnectError::internal("internal error; the log holds its cause under this request's id")
         }
     };

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::service::auth::{Principal, SIGNED_OUT};
+
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1000;
 /// Bytes of a message of a page; a request that names a thousand VMs is 40 kB.
@@ -30,6 +33,8 @@ const WAITING_MAX: usize = 16;
 const PING: Duration = Duration::from_secs(20);
 /// A page that was not heard for so long is gone, or takes nothing any more.
 const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// The code of a close that says that the page's session has ended or may do less; the consoles' own.
+const SIGNED_OUT_CODE: u16 = 4005;
 /// What the end of a connection may take; the server's drain is longer.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -56,7 +61,12 @@ impl Live {
 }
 
 /// The route.
-pub(super) async fn live(State(live): State<Live>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+pub(super) async fn live(
+    State(live): State<Live>,
+    Extension(caller): Extension<Principal>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if live.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping; connect again in a moment\n")
             .into_response();
@@ -81,7 +91,7 @@ pub(super) async fn live(State(live): State<Live>, headers: HeaderMap, upgrade: 
             async move {
                 let begun = Instant::now();
                 tracing::debug!("a page is connected");
-                let why = serve(&live, request_id, socket).await;
+                let why = serve(&live, request_id, socket, &caller.ended).await;
                 tracing::info!(why, seconds = begun.elapsed().as_secs(), "a live connection has ended");
                 drop((place, open));
             }
@@ -102,7 +112,7 @@ impl Farewell {
 }
 
 /// Speak until either side ends it; answers with why.
-async fn serve(live: &Live, request_id: String, socket: WebSocket) -> String {
+async fn serve(live: &Live, request_id: String, socket: WebSocket, ended: &CancellationToken) -> String {
     let (mut out, mut from_page) = socket.split();
     let (requests, waiting) = mpsc::channel::<Bytes>(WAITING_MAX);
     let waiting = futures::stream::unfold(waiting, |mut waiting| async move {
@@ -168,6 +178,7 @@ async fn serve(live: &Live, request_id: String, socket: WebSocket) -> String {
     let farewell = tokio::select! {
         farewell = hear => farewell,
         farewell = say => farewell,
+        () = ended.cancelled() => Some(Farewell::new(SIGNED_OUT_CODE, SIGNED_OUT)),
         why = watch => return why.to_owned(),
     };
     let Some(farewell) = farewell else {

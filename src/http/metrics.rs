@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub store_bytes: f64,
     /// `None`: the state lives in memory.
     pub backup: Option<BackupGauges>,
+    /// When the certificate in use ends, in seconds since 1970; `None`: TLS is not spoken.
+    pub certificate_ends_seconds: Option<i64>,
 }
 
 /// How backups of the state are doing.
@@ -122,6 +124,12 @@ impl Metrics {
                 .with_label_values(&[] as &[&str])
                 .set(flag(backup.failing));
         }
+        if let Some(at) = now.certificate_ends_seconds {
+            #[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+            gauge("tls_certificate_expires_timestamp_seconds", "When the certificate in use ends.", &[])
+                .with_label_values(&[] as &[&str])
+                .set(at as f64);
+        }
         let operations = gauge("operations_running", "Operations in flight, by verb.", &["verb"]);
         for (verb, count) in &now.operations {
             operations.with_label_values(&[verb]).set(*count);
@@ -189,6 +197,7 @@ mod tests {
             operations: vec![("start", 2.0)],
             store_bytes: 4096.0,
             backup: Some(BackupGauges { made_at_seconds: Some(1_782_864_000), failing: true }),
+            certificate_ends_seconds: Some(1_800_000_000),
         });
         for part in [
             "quantixkvm_rpcs_total{code=\"ok\",method=\"VMService/ListVMs\"} 1",
@@ -199,6 +208,7 @@ mod tests {
             "# HELP quantixkvm_store_bytes",
             "quantixkvm_backup_timestamp_seconds 1782864000",
             "quantixkvm_backup_failing 1",
+            "quantixkvm_tls_certificate_expires_timestamp_seconds 1800000000",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

@@ -8,9 +8,11 @@
 //!                                                                     anything else by GET: the page
 //! ```
 
+mod certificate;
 mod console;
 pub mod gate;
 pub mod identity;
+mod lasting;
 pub mod live;
 pub mod metrics;
 mod page;
@@ -77,7 +79,8 @@ pub fn router(surface: Surface) -> Router {
     services.dedup();
     let rpc = ConnectRpcService::new(surface.rpc)
         .with_limits(connectrpc::Limits::default().with_max_request_body_size(BODY_MAX).with_max_message_size(BODY_MAX))
-        .with_interceptor(watch_rpc::WatchRpc::new(Arc::clone(&surface.metrics)));
+        .with_interceptor(watch_rpc::WatchRpc::new(Arc::clone(&surface.metrics)))
+        .with_interceptor(lasting::Lasting);
     let facts = Facts { ready: surface.ready, scrape: surface.scrape, metrics: surface.metrics };
     let mut router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

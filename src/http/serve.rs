@@ -300,8 +300,7 @@ async fn accept_api(serving: Arc<Serving>, api: ApiSocket) {
 async fn unix(serving: Arc<Serving>, socket: UnixStream) {
     let Ok(who) = socket.peer_cred() else { return };
     let name = (serving.door.user_name)(who.uid()).unwrap_or_else(|| format!("uid-{}", who.uid()));
-    let connection =
-        Connection { kind: Kind::Socket, origin: Origin::Socket { name }, address: "socket".into() };
+    let connection = Connection { kind: Kind::Socket, origin: Origin::Socket { name }, address: "socket".into() };
     requests(&serving, socket, connection).await;
 }
 

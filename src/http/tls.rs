@@ -1,54 +1,85 @@
-//! The certificate: one of our own from the first start on, for every name and address that this
-//! host then has, or the administrator's. It is looked at again when its file changes, so that a
-//! renewed one needs no restart.
+//! The certificate in use: our own from the first start on, or the administrator's. Its files are
+//! looked at again as they change, so that a renewed one needs no restart, and our own is made anew
+//! before it ends.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::service::auth::secret;
+use crate::model::vm::Moment;
 
-/// How often a changed file is noticed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long our own certificate is good: no longer than clients accept of any.
-const GOOD_FOR_DAYS: u32 = 825;
+pub use super::certificate::{Facts, Files};
 
-/// Where certificate and key are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
+/// How often the files are looked at: what is told is told after the second look, and within 5 s.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the certificate's end is told of, and how soon what failed is tried again.
+const TELL_EVERY: Duration = Duration::from_secs(24 * 3600);
+const RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What TLS is spoken with.
 pub struct Tls {
     files: Files,
+    whose: Whose,
     config: ArcSwap<ServerConfig>,
+    /// When the certificate in use ends, in microseconds since 1970.
+    ends_at: AtomicI64,
+    /// The files as they were when it was read first.
+    opened: Stamp,
+}
+
+enum Whose {
+    /// Ours, for these names.
+    Own(Vec<String>),
+    Administrators,
+}
+
+/// What changes when a file does, whoever puts it there: of the certificate and of the key.
+type Stamp = [Option<(u64, u64, i64, i64, u64)>; 2];
+
+fn stamp(files: &Files) -> Stamp {
+    [&files.certificate, &files.key].map(|path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.size()))
+    })
+}
+
+/// Changed files that could not be read. Two files do not change in one moment: what is still so at
+/// the next look is told.
+#[derive(PartialEq, Eq)]
+enum Broken {
+    No,
+    Once(Stamp),
+    Told(Stamp),
 }
 
 impl Tls {
     /// With the administrator's files, or, where there are none, with our own in `dir`, made for
-    /// `names` where they are not there.
+    /// `names` where they are not there or of no use any more.
     ///
     /// # Errors
     /// A sentence that names the file at fault.
     pub fn open(given: Option<Files>, dir: &Path, names: &[String]) -> Result<Self, String> {
-        let files = match given {
-            Some(files) => files,
-            None => own(dir, names)?,
+        let (files, whose) = match given {
+            Some(files) => (files, Whose::Administrators),
+            None => (Files::own(dir), Whose::Own(names.to_vec())),
         };
-        let config = ArcSwap::from_pointee(read(&files)?);
-        Ok(Self { files, config })
+        if let Whose::Own(names) = &whose
+            && let Some(why) = files.unfit(Moment::now())?
+        {
+            files.make(names)?;
+            told_of_own(names, &files, &why);
+        }
+        let opened = stamp(&files);
+        let config = ArcSwap::from_pointee(files.config()?);
+        let ends_at = AtomicI64::new(files.facts()?.not_after.0);
+        Ok(Self { files, whose, config, ends_at, opened })
     }
 
     /// Who shakes hands, with the certificate of now.
@@ -57,84 +88,172 @@ impl Tls {
         TlsAcceptor::from(self.config.load_full())
     }
 
-    /// Take up changed files until `stop`. What cannot be read is told, and the certificate before it
-    /// stays.
+    /// When the certificate in use ends.
+    #[must_use]
+    pub fn ends_at(&self) -> Moment {
+        Moment(self.ends_at.load(Ordering::Relaxed))
+    }
+
+    /// Take up changed files and replace our own before it ends, until `stop`. What cannot be read
+    /// is told, and the certificate before it stays.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let mut known = changed_at(&self.files);
+        let mut taken = self.opened;
+        let mut broken = Broken::No;
+        let mut next_renewal = Instant::now();
+        let mut next_warning = Instant::now();
         loop {
+            let now = Moment::now();
+            if Instant::now() >= next_renewal && self.renew_before_its_end(now) == Renewal::Failed {
+                next_renewal = Instant::now() + RETRY_AFTER;
+            }
+            taken = self.look(taken, &mut broken);
+            if Instant::now() >= next_warning && self.warned(now) {
+                next_warning = Instant::now() + TELL_EVERY;
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = stop.cancelled() => return,
             }
-            let now = changed_at(&self.files);
-            if now == known {
-                continue;
+        }
+    }
+
+    /// Take up the files if they are not those that were taken; answers with those that are now.
+    fn look(&self, taken: Stamp, broken: &mut Broken) -> Stamp {
+        let now = stamp(&self.files);
+        if now == taken || *broken == Broken::Told(now) {
+            return taken;
+        }
+        match self.files.config().and_then(|config| Ok((config, self.files.facts()?))) {
+            Ok((config, facts)) => {
+                self.config.store(Arc::new(config));
+                self.ends_at.store(facts.not_after.0, Ordering::Relaxed);
+                *broken = Broken::No;
+                tracing::info!(
+                    certificate = %self.files.certificate.display(),
+                    sha256 = facts.sha256,
+                    ends_at = %facts.not_after,
+                    "the new certificate is in use"
+                );
+                now
             }
-            known = now;
-            match read(&self.files) {
-                Ok(config) => {
-                    self.config.store(Arc::new(config));
-                    tracing::info!(certificate = %self.files.certificate.display(), "the new certificate is in use");
+            Err(why) => {
+                if *broken == Broken::Once(now) {
+                    tracing::error!(why, "the changed certificate is not used; the one before it stays");
+                    *broken = Broken::Told(now);
+                } else {
+                    *broken = Broken::Once(now);
                 }
-                Err(why) => tracing::error!(why, "the changed certificate is not used; the one before it stays"),
+                taken
             }
         }
     }
-}
 
-fn changed_at(files: &Files) -> [Option<SystemTime>; 2] {
-    [&files.certificate, &files.key].map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
-}
-
-fn own(dir: &Path, names: &[String]) -> Result<Files, String> {
-    let files = Files { certificate: dir.join("tls-certificate.pem"), key: dir.join("tls-key.pem") };
-    if secret::read_private(&files.key)?.is_some() && files.certificate.exists() {
-        return Ok(files);
+    /// Our own is made anew within 30 days of its end.
+    fn renew_before_its_end(&self, now: Moment) -> Renewal {
+        let Whose::Own(names) = &self.whose else { return Renewal::NotDue };
+        let why = match self.files.unfit(now) {
+            // What somebody put there and cannot be read is told, and theirs to mend.
+            _ if self.ends_at() > now.plus_seconds(super::certificate::SOON_SEC) => return Renewal::NotDue,
+            Ok(None) => return Renewal::NotDue,
+            Ok(Some(why)) => why,
+            Err(why) => {
+                tracing::error!(why, "the certificate of our own ends soon, and cannot be made anew");
+                return Renewal::Failed;
+            }
+        };
+        match self.files.make(names) {
+            Ok(()) => {
+                told_of_own(names, &self.files, &why);
+                Renewal::Done
+            }
+            Err(error) => {
+                tracing::error!(why = error, "the certificate of our own ends soon, and cannot be made anew");
+                Renewal::Failed
+            }
+        }
     }
-    let failed = |why: rcgen::Error| format!("a certificate cannot be made: {why}");
-    let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, names.first().map_or("quantixkvm", String::as_str));
-    name.push(DnType::OrganizationName, "Quantix-KVM");
-    params.distinguished_name = name;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // A host whose clock is behind must not refuse what it has just made.
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = rcgen::date_time_ymd(1970, 1, 1) + since_epoch;
-    params.not_before = now - DAY;
-    params.not_after = now + DAY * GOOD_FOR_DAYS;
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
-    let certificate = params.self_signed(&key).map_err(failed)?;
-    let write = |path: &Path, text: &str| {
-        secret::write_private(path, text.as_bytes()).map_err(|why| format!("{}: {why}", path.display()))
-    };
-    write(&files.key, &key.serialize_pem())?;
-    write(&files.certificate, &certificate.pem())?;
-    tracing::info!(names = names.join(", "), certificate = %files.certificate.display(), "a certificate of our own was made");
-    Ok(files)
+
+    /// Tell that the certificate in use ends soon, where it does.
+    fn warned(&self, now: Moment) -> bool {
+        let ends_at = self.ends_at();
+        let left_days = ends_at.seconds_since(now) / (24 * 3600);
+        let certificate = self.files.certificate.display();
+        if ends_at <= now {
+            tracing::error!(%certificate, %ends_at, "the certificate has ended: clients refuse it; put a new one there");
+        } else if ends_at <= now.plus_seconds(super::certificate::SOON_SEC) {
+            tracing::warn!(%certificate, %ends_at, left_days, "the certificate ends soon; put a new one there");
+        } else {
+            return false;
+        }
+        true
+    }
 }
 
-fn read(files: &Files) -> Result<ServerConfig, String> {
-    let named = |path: &Path, why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|why| named(&files.certificate, &why))?;
-    let bytes = secret::read_private(&files.key)?
-        .ok_or_else(|| named(&files.key, &"it is not there, and the certificate's key must be"))?;
-    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| named(&files.key, &why))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| why.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|why| named(&files.certificate, &why))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    NotDue,
+    Done,
+    Failed,
 }
 
-/// Whether a name is an address, which a certificate names in another way than a host.
-#[must_use]
-pub fn is_address(name: &str) -> bool {
-    name.parse::<IpAddr>().is_ok()
+fn told_of_own(names: &[String], files: &Files, why: &str) {
+    tracing::info!(
+        names = names.join(", "),
+        certificate = %files.certificate.display(),
+        why,
+        "a certificate of our own was made"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        vec!["hv-01".to_owned()]
+    }
+
+    #[test]
+    fn our_own_is_made_anew_at_the_start_and_while_it_runs() {
+        let home = tempfile::tempdir().expect("a directory");
+        let files = Files::own(home.path());
+        files.make_for(&names(), Moment::now(), 10).expect("it is made");
+        let old = files.facts().expect("its facts");
+        let tls = Tls::open(None, home.path(), &names()).expect("TLS");
+        let made = files.facts().expect("its facts");
+        assert_ne!(made.sha256, old.sha256, "it ends within 30 days");
+        assert_eq!(tls.ends_at(), made.not_after);
+
+        let now = Moment::now();
+        assert_eq!(tls.renew_before_its_end(now), Renewal::NotDue);
+        let later = Moment(made.not_after.0 - 29 * 24 * 3600 * 1_000_000);
+        assert!(tls.warned(later) && !tls.warned(now));
+        assert_eq!(tls.renew_before_its_end(later), Renewal::Done);
+        assert_ne!(files.facts().expect("its facts").sha256, made.sha256);
+        let mut broken = Broken::No;
+        let taken = tls.look(tls.opened, &mut broken);
+        assert!(taken != tls.opened && broken == Broken::No);
+        assert_eq!(tls.look(taken, &mut broken), taken, "it is taken up once");
+    }
+
+    #[test]
+    fn what_is_broken_is_told_at_the_second_look_and_the_one_before_it_stays() {
+        let home = tempfile::tempdir().expect("a directory");
+        let files = Files::own(home.path());
+        files.make(&names()).expect("it is made");
+        let tls = Tls::open(Some(files.clone()), home.path(), &[]).expect("TLS");
+        let before = Arc::as_ptr(&tls.config.load_full());
+        let whole = std::fs::read(&files.certificate).expect("a file");
+        std::fs::write(&files.certificate, "broken").expect("a file");
+        let mut broken = Broken::No;
+        let taken = tls.look(tls.opened, &mut broken);
+        assert!(taken == tls.opened && matches!(broken, Broken::Once(_)));
+        assert_eq!(tls.look(taken, &mut broken), taken);
+        assert!(matches!(broken, Broken::Told(_)));
+        assert_eq!(Arc::as_ptr(&tls.config.load_full()), before);
+        assert_eq!(tls.renew_before_its_end(tls.ends_at()), Renewal::NotDue, "it is not ours");
+        std::fs::write(&files.certificate, whole).expect("a file");
+        assert_ne!(tls.look(taken, &mut broken), taken);
+        assert!(broken == Broken::No && Arc::as_ptr(&tls.config.load_full()) != before);
+    }
 }

@@ -133,6 +133,39 @@ pub struct Quota {
     pub disk_gib: u64,
 }
 
+/// What a caller may do in a method beyond being let into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    pub role: Role,
+    quota: Quota,
+}
+
+impl Rights {
+    /// Those of an administrator, and of this server itself.
+    pub const WHOLE: Self = Self { role: Role::Admin, quota: Quota { vms: 0, vcpus: 0, memory_mib: 0, disk_gib: 0 } };
+
+    #[must_use]
+    pub fn new(role: Role, quota: Quota) -> Self {
+        Self { role, quota }
+    }
+
+    /// Whether they have a privilege.
+    #[must_use]
+    pub fn has(&self, privilege: Privilege) -> bool {
+        privilege.is_of(self.role)
+    }
+
+    /// What bounds the caller's VMs; `None`: nothing.
+    #[must_use]
+    pub fn quota(&self) -> Option<Quota> {
+        let bounded = match self.role {
+            Role::Viewer | Role::Operator => true,
+            Role::Admin => false,
+        };
+        Some(self.quota).filter(|quota| bounded && *quota != Quota::default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +178,16 @@ mod tests {
         }
         assert!(!Privilege::VmPower.is_of(Role::Viewer) && Privilege::VmPower.is_of(Role::Operator));
         assert!(!Privilege::HostPaths.is_of(Role::Operator));
+    }
+
+    #[test]
+    fn an_administrator_is_bounded_by_nothing() {
+        let quota = Quota { vms: 3, ..Quota::default() };
+        assert_eq!(Rights::new(Role::Operator, quota).quota(), Some(quota));
+        assert_eq!(Rights::new(Role::Operator, Quota::default()).quota(), None);
+        assert_eq!(Rights::new(Role::Admin, quota).quota(), None);
+        assert!(
+            Rights::WHOLE.has(Privilege::HostPaths) && !Rights::new(Role::Operator, quota).has(Privilege::VmProtect)
+        );
     }
 }

@@ -35,6 +35,7 @@ pub struct VmIdentity {
     pub start_order: Option<u32>,
     /// Seconds to wait after this VM's start before the next one's.
     pub start_delay_sec: Option<u32>,
+    pub deletion_protection: super::vm::DeletionProtection,
     pub guest_os_family: super::spec::GuestOsFamily,
     pub guest_os_variant: String,
     /// Volumes that were made for this VM and may go with it.
@@ -75,6 +76,8 @@ pub struct VolumeFacts {
     pub format: Option<DiskFormat>,
     /// What it is for, as far as libvirt and its name tell.
     pub kind: VolumeKind,
+    /// A file, and no device, directory or object of a network.
+    pub is_file: bool,
     /// Image underneath an overlay.
     pub backing_path: Option<String>,
 }
@@ -96,11 +99,21 @@ pub struct PoolFacts {
     pub id: uuid::Uuid,
     pub name: String,
     pub active: bool,
+    pub kind: PoolKind,
     /// Where its volumes lie; empty where they lie in no directory.
     pub path: String,
     pub capacity_bytes: u64,
     pub allocation_bytes: u64,
     pub available_bytes: u64,
+}
+
+/// What a pool's volumes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Files of a directory.
+    Files,
+    /// Devices, or objects of a network.
+    Other,
 }
 
 /// What a VM has on the host beside its definition and its disks.

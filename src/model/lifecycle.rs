@@ -18,7 +18,7 @@
 //! not compile until every cell was thought of. The whole matrix is a golden file.
 
 use super::operation::Verb;
-use super::vm::{Activity, Lifetime, Moment, Origin, PausedReason, PowerState};
+use super::vm::{Activity, DeletionProtection, Lifetime, Moment, Origin, PausedReason, PowerState};
 
 /// All that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub struct Situation {
     pub state: PowerState,
     pub lifetime: Lifetime,
     pub origin: Origin,
+    pub protection: DeletionProtection,
     /// The operation that holds the VM, if any.
     pub pending: Option<Pending>,
 }
@@ -88,6 +89,8 @@ pub enum Denial {
     AlreadySo,
     /// The verb does not fit the state; the states that it needs.
     WrongState(&'static [&'static str]),
+    /// `delete` of a VM that is protected against it, whatever its state and with force or without.
+    Protected,
     /// `delete` of a VM that is on.
     NeedsForce,
     /// The guest waits for its disk: it cannot shut down, it can only be powered off.
@@ -109,6 +112,7 @@ impl Denial {
         match self {
             Self::AlreadySo => "ALREADY_SO",
             Self::WrongState(_) => "WRONG_STATE",
+            Self::Protected => "PROTECTED",
             Self::NeedsForce => "NEEDS_FORCE",
             Self::WaitsForDisk(_) => "WAITS_FOR_DISK",
             Self::Transient => "TRANSIENT",
@@ -128,6 +132,7 @@ impl Denial {
             Self::WrongState(needed) => {
                 format!("VM \"{vm}\" is {state_word}; {verb_word} needs a VM that is {}", join_or(needed))
             }
+            Self::Protected => format!("VM \"{vm}\" is protected against deletion; clear the protection first"),
             Self::NeedsForce => {
                 format!("VM \"{vm}\" is {state_word}; stop it first, or delete it with force, which powers it off")
             }
@@ -441,6 +446,9 @@ fn update(situation: &Situation) -> Decision {
 }
 
 fn delete(situation: &Situation, verb: Verb) -> Decision {
+    if situation.protection.is_on() {
+        return Decision::Denied(Denial::Protected);
+    }
     match situation.lifetime {
         Lifetime::Transient => return Decision::Denied(Denial::Transient),
         Lifetime::Persistent => {}

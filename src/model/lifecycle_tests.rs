@@ -37,6 +37,7 @@ fn situation(state: PowerState, lifetime: Lifetime, origin: Origin, holder: Opti
         state,
         lifetime,
         origin,
+        protection: DeletionProtection::Off,
         pending: holder.map(|verb| Pending {
             verb,
             operation_id: OperationId(uuid::Uuid::from_u128(7)),
@@ -63,12 +64,18 @@ fn matrix() -> String {
         ("managed, held by stop", Lifetime::Persistent, Origin::ControlPlane, Some(Verb::Stop)),
         ("managed, held by delete", Lifetime::Persistent, Origin::ControlPlane, Some(Verb::Delete)),
     ];
-    for (name, lifetime, origin, holder) in kinds {
+    let protected = kinds[..3].iter().map(|&(name, lifetime, origin, holder)| {
+        (format!("{name}, protected"), lifetime, origin, holder, DeletionProtection::On)
+    });
+    let kinds = kinds
+        .iter()
+        .map(|&(name, lifetime, origin, holder)| (name.to_owned(), lifetime, origin, holder, DeletionProtection::Off));
+    for (name, lifetime, origin, holder, protection) in kinds.chain(protected) {
         let _ = writeln!(out, "\n[{name}]");
         for state in states() {
             let _ = writeln!(out, "{state:?}");
             for verb in Verb::ACTIONS {
-                let decision = decide(&situation(state, lifetime, origin, holder), verb);
+                let decision = decide(&Situation { protection, ..situation(state, lifetime, origin, holder) }, verb);
                 let _ = writeln!(out, "    {:<13}{}", verb.word(), word(&decision));
             }
         }
@@ -98,8 +105,13 @@ fn any_verb() -> impl Strategy<Value = Verb> {
 fn any_situation() -> impl Strategy<Value = Situation> {
     let lifetime = prop_oneof![Just(Lifetime::Persistent), Just(Lifetime::Transient)];
     let origin = prop_oneof![Just(Origin::ControlPlane), Just(Origin::HostDiscovered), Just(Origin::Imported)];
-    (any_state(), lifetime, origin, proptest::option::of(any_verb()))
-        .prop_map(|(state, lifetime, origin, holder)| situation(state, lifetime, origin, holder))
+    let protection = prop_oneof![Just(DeletionProtection::On), Just(DeletionProtection::Off)];
+    (any_state(), lifetime, origin, proptest::option::of(any_verb()), protection).prop_map(
+        |(state, lifetime, origin, holder, protection)| Situation {
+            protection,
+            ..situation(state, lifetime, origin, holder)
+        },
+    )
 }
 
 proptest! {
@@ -111,6 +123,20 @@ proptest! {
                 Decision::Denied(_) => prop_assert!(action.why_not.expect("denied").contains("\"web-1\"")),
                 Decision::Begin(_) | Decision::Now => prop_assert_eq!(action.why_not, None),
             }
+        }
+    }
+
+    /// Protection stands in the way of deletion alone, and of all of it.
+    #[test]
+    fn a_protected_vm_is_not_deleted_and_else_as_any(situation in any_situation(), verb in any_verb()) {
+        let on = decide(&Situation { protection: DeletionProtection::On, ..situation.clone() }, verb);
+        let off = decide(&Situation { protection: DeletionProtection::Off, ..situation.clone() }, verb);
+        if !matches!(verb, Verb::Delete | Verb::ForceDelete) {
+            prop_assert_eq!(on, off);
+        } else if situation.pending.is_none() {
+            prop_assert_eq!(on, Decision::Denied(Denial::Protected));
+        } else {
+            prop_assert!(matches!(on, Decision::Denied(_)));
         }
     }
 

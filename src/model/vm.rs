@@ -154,6 +154,7 @@ pub struct VmRecord {
     pub generation: u64,
     pub start_order: Option<u32>,
     pub start_delay_sec: Option<u32>,
+    pub deletion_protection: DeletionProtection,
     pub guest_os: GuestOs,
     /// Volumes made for this VM.
     pub owned_volumes: Vec<VolumeRef>,
@@ -200,6 +201,29 @@ pub enum Autostart {
 
 impl Autostart {
     /// From the wire's or libvirt's flag.
+    #[must_use]
+    pub fn from_flag(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+
+    /// As a flag.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// Whether a VM may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum DeletionProtection {
+    /// By nobody, until the protection is cleared.
+    On,
+    #[default]
+    Off,
+}
+
+impl DeletionProtection {
+    /// From the wire's or the store's flag.
     #[must_use]
     pub fn from_flag(on: bool) -> Self {
         if on { Self::On } else { Self::Off }

@@ -9,10 +9,10 @@ use quantixkvm_proto::Quantixkvm::auth::v1 as wire;
 use crate::model::access::{Need, Quota, Role};
 use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::Moment;
+use crate::service::auth::{AuditFilter, NumberedEntry};
 use crate::service::auth::{AuthService, Client, NewUser, Principal, SignedIn, UserChange, Via, Who};
 use crate::service::error::ServiceError;
 use crate::service::paging;
-use crate::store::{AuditFilter, NumberedEntry};
 
 use super::calls::{caller_of, refused, request_id};
 use super::read::Reader;
@@ -169,6 +169,14 @@ async fn to_its_end<T: Send + 'static>(
     }
 }
 
+/// In the audit log: whoever has not shown who they are.
+const NOBODY: &str = "(nobody)";
+
+/// Whose name stands beside a sign-in: it is theirs only where the sign-in succeeded.
+fn proven<'a, T>(name: &'a str, done: &Result<T, ConnectError>) -> &'a str {
+    if done.is_ok() { name } else { NOBODY }
+}
+
 impl Auth {
     /// A line of the audit log for what was asked by `who` of `resource`.
     fn audit<T>(&self, ctx: &RequestContext, who: &str, resource: &str, done: &Result<T, ConnectError>) {
@@ -197,7 +205,7 @@ impl Auth {
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
     ) -> Result<T, ConnectError> {
         let done = to_its_end(ctx, work).await;
-        self.audit(ctx, "(nobody)", resource, &done);
+        self.audit(ctx, NOBODY, resource, &done);
         done
     }
 }
@@ -227,7 +235,7 @@ impl wire::AuthService for Auth {
             auth.set_up(&request.code, request.name, request.password, client(None, &address, &agent)).await
         };
         let done = to_its_end(&ctx, work).await;
-        self.audit(&ctx, &name, &name, &done);
+        self.audit(&ctx, proven(&name, &done), &name, &done);
         let signed = done?;
         Ok(with_cookie(Response::new(signed_in(&signed)), &ctx, &signed.cookie))
     }
@@ -244,17 +252,13 @@ impl wire::AuthService for Auth {
         let done = to_its_end(&ctx, work).await;
         // A flood of guesses, which is refused unread, would push the rest out of the log.
         if !matches!(&done, Err(error) if error.code == connectrpc::ErrorCode::ResourceExhausted) {
-            self.audit(&ctx, &name, &name, &done);
+            self.audit(&ctx, proven(&name, &done), &name, &done);
         }
         let signed = done?;
         Ok(with_cookie(Response::new(signed_in(&signed)), &ctx, &signed.cookie))
     }
 
-    async fn logout(
-        &self,
-        ctx: RequestContext,
-        _: ServiceRequest<'_, wire::LogoutRequest>,
-    ) -> ServiceResult<Empty> {
+    async fn logout(&self, ctx: RequestContext, _: ServiceRequest<'_, wire::LogoutRequest>) -> ServiceResult<Empty> {
         let caller = caller_of(&ctx)?.clone();
         let auth = Arc::clone(&self.0.auth);
         self.audited(&ctx, "", async move { auth.logout(&caller).await }).await?;
@@ -540,7 +544,8 @@ impl wire::AuthService for Auth {
             }
         });
         use futures::{StreamExt as _, TryStreamExt as _};
-        let lines = pages.map_ok(|page| futures::stream::iter(page.into_iter().map(|line| Ok(entry(line))))).try_flatten();
+        let lines =
+            pages.map_ok(|page| futures::stream::iter(page.into_iter().map(|line| Ok(entry(line))))).try_flatten();
         Response::stream_ok(lines.boxed())
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
+use crate::model::access::{Quota, Rights, Role};
 use crate::model::id::clip;
 use crate::model::user::AuditEntry;
 use crate::model::vm::Moment;
@@ -49,13 +50,27 @@ fn resource_in(request: &serde_json::Value) -> String {
         .unwrap_or_default()
 }
 
+/// Who asks what would be done: a key has nothing to keep of that.
+pub(super) fn looking(ctx: &RequestContext) -> Result<Caller, ConnectError> {
+    let who = caller_of(ctx)?;
+    Ok(Caller {
+        user: who.name().to_owned(),
+        rights: who.rights(),
+        request_id: request_id(ctx).to_owned(),
+        idempotency: None,
+    })
+}
+
 fn caller(ctx: &RequestContext, request: &impl Serialize) -> Result<Caller, ServiceError> {
-    let user = ctx.extensions().get::<Principal>().map(Principal::name).unwrap_or_default().to_owned();
+    let who = ctx.extensions().get::<Principal>();
+    let user = who.map(Principal::name).unwrap_or_default().to_owned();
+    // Nobody comes this far, and nobody's rights are the least.
+    let rights = who.map_or(Rights::new(Role::Viewer, Quota::default()), Principal::rights);
     let idempotency = match ctx.headers().get("idempotency-key") {
         None => None,
         Some(key) => Some(idempotency(ctx, &user, key.as_bytes(), request)?),
     };
-    Ok(Caller { user, request_id: request_id(ctx).to_owned(), idempotency })
+    Ok(Caller { user, rights, request_id: request_id(ctx).to_owned(), idempotency })
 }
 
 fn idempotency(

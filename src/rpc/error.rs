@@ -88,7 +88,7 @@ fn quota(message: &str) -> ErrorDetail {
 /// The details that a finding has when it is the only one.
 fn alone(finding: &Finding) -> Vec<ErrorDetail> {
     match &finding.kind {
-        FindingKind::Invalid | FindingKind::AlreadyExists => Vec::new(),
+        FindingKind::Denied | FindingKind::Invalid | FindingKind::AlreadyExists => Vec::new(),
         FindingKind::NotFound { what, id } => vec![not_found(what, id, &finding.description)],
         FindingKind::Unimplemented => vec![info("NOT_OFFERED", &[("field", &finding.field)])],
         FindingKind::Precondition { reason, subject } => precondition(reason, subject, &finding.description),

@@ -14,7 +14,7 @@ use crate::service::inventory::{Change, Vm};
 use crate::service::requests::Caller;
 use crate::service::vm::{Reboot, matches};
 
-use super::calls::{caller_of, change, refused};
+use super::calls::{caller_of, change, looking, refused};
 use super::rows::{Row, RowFrame, Rows};
 use super::watch::{self, Kind, Told, Watched};
 use super::{RpcState, console, plan_out, vm_in, vm_out};
@@ -95,8 +95,8 @@ impl wire::VmService for Vms {
         tracing::Span::current().record("project", tracing::field::display(wanted.project_id));
         if request.validate_only {
             // Nothing is changed: a key has nothing to keep.
-            let user = caller_of(&ctx)?.name();
-            let plan = self.0.vms.create_plan(&wanted, user).await.map_err(refused(&ctx))?;
+            let caller = looking(&ctx)?;
+            let plan = self.0.vms.create_plan(&wanted, &caller).await.map_err(refused(&ctx))?;
             return Response::ok(plan_out::create(&plan, &self.0.core.inventory));
         }
         let made =
@@ -150,7 +150,8 @@ impl wire::VmService for Vms {
         let id = self.id(&ctx, &request.id)?;
         let how = vm_in::delete(&request);
         if request.validate_only {
-            let plan = self.0.vms.delete_plan(id, how).await.map_err(refused(&ctx))?;
+            let rights = looking(&ctx)?.rights;
+            let plan = self.0.vms.delete_plan(rights, id, how).await.map_err(refused(&ctx))?;
             return Response::ok(plan_out::delete(&plan));
         }
         let work = move |state: RpcState, caller| async move { state.vms.delete(&caller, id, how).await };
@@ -304,7 +305,7 @@ impl wire::VmService for Vms {
         request: ServiceRequest<'_, wire::GetConsoleRequest>,
     ) -> ServiceResult<wire::ConsoleInfo> {
         let (id, wanted) = console::wanted(&request.to_owned_message()).map_err(refused(&ctx))?;
-        let granted = self.0.consoles.grant(id, wanted).await.map_err(refused(&ctx))?;
+        let granted = self.0.consoles.grant(id, wanted, caller_of(&ctx)?).await.map_err(refused(&ctx))?;
         Response::ok(console::info(id, wanted, granted))
     }
 

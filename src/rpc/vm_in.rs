@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::model::id::{ProjectId, VmId};
 use crate::model::spec::VmSpec;
 use crate::model::validate::quoted;
+use crate::model::vm::DeletionProtection;
 use crate::service::error::ServiceError;
 use crate::service::requests::{
     CreateVm, DeleteVm, ListEvents, ListVms, OrderBy, SpecPart, StopVm, UpdateVm, WatchVms,
@@ -15,7 +16,8 @@ use super::read::{Reader, sorted};
 use super::{enums, spec_in, spec_out, unoffered};
 
 /// The fields of an update and what of the request each mask path sets.
-const FACTS: [&str; 6] = ["name", "description", "labels", "autostart", "start_order", "start_delay_sec"];
+const FACTS: [&str; 7] =
+    ["name", "description", "labels", "autostart", "deletion_protection", "start_order", "start_delay_sec"];
 
 /// Mask paths below `spec`, which are also what a request without a mask is searched for.
 const PARTS: [(&str, SpecPart); 17] = [
@@ -75,6 +77,7 @@ pub(super) fn create(sent: &wire::CreateVMRequest) -> Result<CreateVm, ServiceEr
         spec: spec_in::spec(&mut reader, &sent.spec),
         start_on_create: sent.start_on_create,
         autostart: sent.autostart,
+        deletion_protection: DeletionProtection::from_flag(sent.deletion_protection.unwrap_or(false)),
         node_id: reader.optional_id("node_id", &sent.node_id),
     };
     // What the service would find wrong is told along with it.
@@ -151,6 +154,10 @@ pub(super) fn update(sent: &wire::UpdateVMRequest, present: &VmSpec) -> Result<U
             "description" => wanted.description = Some(sent.description.clone()),
             "labels" => wanted.labels = Some(sorted(&sent.labels)),
             "autostart" => wanted.autostart = Some(sent.autostart.unwrap_or(false)),
+            "deletion_protection" => {
+                let on = sent.deletion_protection.unwrap_or(false);
+                wanted.deletion_protection = Some(DeletionProtection::from_flag(on));
+            }
             "start_order" => wanted.start_order = Some(sent.start_order),
             "start_delay_sec" => wanted.start_delay_sec = Some(sent.start_delay_sec),
             other => match PARTS.iter().find(|(known, _)| *known == other) {
@@ -191,6 +198,7 @@ fn present_fields(sent: &wire::UpdateVMRequest) -> Result<Vec<String>, ServiceEr
     add("description", !sent.description.is_empty());
     add("labels", !sent.labels.is_empty());
     add("autostart", sent.autostart.is_some());
+    add("deletion_protection", sent.deletion_protection.is_some());
     add("start_order", sent.start_order.is_some());
     add("start_delay_sec", sent.start_delay_sec.is_some());
     if let Some(spec) = sent.spec.as_option()

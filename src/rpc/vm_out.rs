@@ -43,6 +43,7 @@ pub(super) fn vm(vm: &Vm, inventory: &Inventory) -> wire::VirtualMachine {
         autostart: vm.autostart.is_on(),
         start_order: record.start_order,
         start_delay_sec: record.start_delay_sec,
+        deletion_protection: record.deletion_protection.is_on(),
         ..Default::default()
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::access::Rights;
 use crate::model::vm::PowerState;
 
 use super::core::{Core, blocking};
@@ -42,7 +43,12 @@ pub async fn run(
             return;
         }
     }
-    let caller = Caller { user: "system".to_owned(), request_id: "autostart".to_owned(), idempotency: None };
+    let caller = Caller {
+        user: "system".to_owned(),
+        rights: Rights::WHOLE,
+        request_id: "autostart".to_owned(),
+        idempotency: None,
+    };
     let picture = core.inventory.picture();
     let mut due: Vec<_> =
         picture.vms.values().filter(|vm| vm.autostart.is_on() && vm.record.state == PowerState::Stopped).collect();

@@ -447,6 +447,7 @@ mod tests {
             path: String::new(),
             name: "default".to_owned(),
             active,
+            kind: crate::model::definition::PoolKind::Files,
             capacity_bytes: 100,
             allocation_bytes: 0,
             available_bytes: 100,

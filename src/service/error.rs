@@ -72,6 +72,8 @@ pub struct Finding {
 /// What kind of thing; the gravest first, which is the one that waiting helps least.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
+    /// The caller may not; the description says who may.
+    Denied,
     Invalid,
     NotFound {
         what: &'static str,
@@ -90,6 +92,7 @@ pub enum FindingKind {
 impl FindingKind {
     fn situation(&self) -> ErrorKind {
         match self {
+            Self::Denied => ErrorKind::PermissionDenied,
             Self::Invalid => ErrorKind::InvalidArgument,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists => ErrorKind::AlreadyExists,

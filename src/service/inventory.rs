@@ -141,6 +141,7 @@ impl Vm {
             state: self.record.state,
             lifetime: self.lifetime,
             origin: self.record.origin,
+            protection: self.record.deletion_protection,
             pending: self.operation.as_ref().map(|operation| Pending {
                 verb: operation.verb,
                 operation_id: operation.id,

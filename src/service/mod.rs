@@ -22,6 +22,7 @@ pub mod core;
 pub mod demo;
 pub mod error;
 pub mod events;
+mod host_paths;
 pub mod idempotency;
 pub mod inventory;
 pub mod metrics_history;

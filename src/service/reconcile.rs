@@ -19,7 +19,7 @@ use crate::model::id::{DEFAULT_PROJECT, VmId};
 use crate::model::lifecycle::Seen;
 use crate::model::spec::GuestOs;
 use crate::model::spec_diff::spec_changes;
-use crate::model::vm::{Activity, DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
+use crate::model::vm::{Activity, DeletionProtection, DescribedVm, ListedVm, Moment, Origin, PowerState, VmRecord};
 use crate::store::StoreError;
 
 use super::core::{Core, blocking};
@@ -422,6 +422,7 @@ fn found(core: &Core, picture: &Picture, listed: &ListedVm, read: DescribedVm) -
             generation: 1,
             start_order: None,
             start_delay_sec: None,
+            deletion_protection: DeletionProtection::Off,
             guest_os: read.spec.guest_os.clone(),
             owned_volumes: Vec::new(),
             disk_sizes: BTreeMap::new(),
@@ -455,6 +456,7 @@ pub(super) fn record_of(listed: &ListedVm, identity: VmIdentity, now: Moment) ->
         generation: identity.generation,
         start_order: identity.start_order,
         start_delay_sec: identity.start_delay_sec,
+        deletion_protection: identity.deletion_protection,
         guest_os: GuestOs { family: identity.guest_os_family, variant: identity.guest_os_variant },
         owned_volumes: identity.owned_volumes,
         disk_sizes: BTreeMap::new(),

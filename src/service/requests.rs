@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::access::Rights;
 use crate::model::id::{NodeId, ProjectId};
 use crate::model::node::{NodeFacts, NodePhase, NodeRole, Scheduling, Taint};
 use crate::model::operation::OperationState;
 use crate::model::spec::VmSpec;
-use crate::model::vm::Moment;
+use crate::model::vm::{DeletionProtection, Moment};
 
 /// Who asks, and how the request can be told apart from its retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Shown in events: `api` until users exist.
+    /// As in events and in `created_by`.
     pub user: String,
+    /// Beyond those that the method itself asks for.
+    pub rights: Rights,
     pub request_id: String,
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -47,6 +50,7 @@ pub struct CreateVm {
     pub spec: VmSpec,
     pub start_on_create: bool,
     pub autostart: bool,
+    pub deletion_protection: DeletionProtection,
     /// `None`: this host.
     pub node_id: Option<NodeId>,
 }
@@ -115,6 +119,7 @@ pub struct UpdateVm {
     /// `Some(None)` clears.
     pub start_order: Option<Option<u32>>,
     pub start_delay_sec: Option<Option<u32>>,
+    pub deletion_protection: Option<DeletionProtection>,
     /// The new values and which parts of them count.
     pub spec: Option<(VmSpec, Vec<SpecPart>)>,
     /// Must be the present one, where sent.

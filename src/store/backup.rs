@@ -17,13 +17,16 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, Durability, ReadTransaction, ReadableTable as _, TableHandle as _, WriteTransaction};
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, TableHandle as _,
+    WriteTransaction,
+};
 
 use super::Store;
 use super::error::{BackupError, OpenError, StoreError};
 use super::migrate::{STEPS, Step};
 use super::open::{directory, hand_over, inspect, inspect_as, lock, lock_file, part, place, refused};
-use super::tables::{META, ROWS, Rows};
+use super::tables::{META, ROWS, Rows, SESSIONS, TOKENS, USERS};
 use crate::model::backup::{BackupKind, BackupName, newest, superfluous};
 use crate::model::vm::Moment;
 
@@ -67,8 +70,19 @@ pub(super) struct Remembered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     pub vms: usize,
+    pub users: usize,
+    /// Of the backup, and not restored.
+    pub ended: Ended,
     /// Where the file that was replaced is kept; `None`: there was none.
     pub replaced: Option<PathBuf>,
+}
+
+/// What a backup holds and a restored state does not: a session that was ended since, and a token
+/// that was revoked, must not come back to life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ended {
+    pub sessions: usize,
+    pub tokens: usize,
 }
 
 impl Store {
@@ -201,8 +215,8 @@ impl Store {
         inspect(backup).map(drop)
     }
 
-    /// Put a backup in the state file's place. The file that is there is kept beside it under
-    /// another name, and at no moment is there none.
+    /// Put a backup in the state file's place, without its sessions and tokens. The file that is there
+    /// is kept beside it under another name, and at no moment is there none.
     ///
     /// # Errors
     /// [`OpenError`]: nothing was changed then.
@@ -217,6 +231,9 @@ impl Store {
             inspect(backup)?;
             copy_file(backup, &part)?;
             // What was copied, rather than what was looked at a moment ago.
+            inspect(&part)?;
+            let (users, ended) =
+                end_all(&part).map_err(|error| OpenError::NotSaved { path: part.clone(), why: error.to_string() })?;
             let looked = inspect(&part)?;
             hand_over(&part, &state)?;
             let replaced = match std::fs::symlink_metadata(&state) {
@@ -229,7 +246,7 @@ impl Store {
                 }
             };
             place(&part, &state)?;
-            Ok(Restored { vms: looked.vms, replaced })
+            Ok(Restored { vms: looked.vms, users, ended, replaced })
         })();
         if restored.is_err() {
             let _ = std::fs::remove_file(&part);
@@ -402,6 +419,36 @@ fn nothing_else(from: &ReadTransaction) -> Result<(), StoreError> {
     let odd =
         odd.or(from.list_multimap_tables()?.map(|table| redb::MultimapTableHandle::name(&table).to_owned()).next());
     odd.map_or(Ok(()), |name| Err(StoreError::Database(format!("table {name} is on no list, and would not be copied"))))
+}
+
+/// Remove every session and token from a file that was looked at; answers with its users, too. One
+/// of a format without them has none.
+fn end_all(part: &Path) -> Result<(usize, Ended), BackupError> {
+    let io = |error: std::io::Error| OpenError::NotSaved { path: part.to_owned(), why: error.to_string() };
+    let file = OpenOptions::new().read(true).write(true).open(part).map_err(io)?;
+    let db = Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(FileBackend::new(file).map_err(|error| refused(part, &error))?)
+        .map_err(|error| refused(part, &error))?;
+    let mut found = (0, Ended::default());
+    commit(&db, Durability::Immediate, |tx| {
+        let names: Vec<String> = tx.list_tables()?.map(|table| table.name().to_owned()).collect();
+        let emptied = |table: Rows| -> Result<usize, StoreError> {
+            if !names.iter().any(|name| name == table.name()) {
+                return Ok(0);
+            }
+            let mut rows = tx.open_table(table)?;
+            let held = usize::try_from(rows.len()?).unwrap_or(usize::MAX);
+            rows.retain(|_, _| false)?;
+            Ok(held)
+        };
+        found.1 = Ended { sessions: emptied(SESSIONS)?, tokens: emptied(TOKENS)? };
+        if names.iter().any(|name| name == USERS.name()) {
+            found.0 = usize::try_from(tx.open_table(USERS)?.len()?).unwrap_or(usize::MAX);
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn copy_rows(from: &ReadTransaction, to: &WriteTransaction, table: Rows) -> Result<(), StoreError> {

@@ -8,14 +8,22 @@ use super::error::StoreError;
 use super::tables::{self, META};
 
 /// The format that this program writes.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 const KEY: &str = "schema_version";
 
 /// From the format of its number to the next.
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// Step `n` leads from format `n` to `n + 1`. Format 0 is a file without tables.
-pub(super) const STEPS: [Step; SCHEMA as usize] = [tables::create_format_1, tables::create_format_2];
+pub(super) const STEPS: [Step; SCHEMA as usize] =
+    [tables::create_format_1, tables::create_format_2, newer_records_alone];
+
+/// Format 3 has newer records of VMs and operations and no other tables: each row says its own
+/// version, and the older ones stay as they are until they are next written. Only the number tells
+/// an older program that it would not understand them.
+fn newer_records_alone(_: &WriteTransaction) -> Result<(), StoreError> {
+    Ok(())
+}
 
 /// The format of this file; 0: it has none yet, or is not ours.
 pub(super) fn found(db: &Database) -> Result<u32, StoreError> {

@@ -35,7 +35,7 @@ use tokio::sync::{broadcast, watch};
 use crate::model::event::SequencedEvent;
 
 pub use audit::{AuditFilter, NumberedEntry};
-pub use backup::{Backup, BackupStatus, Restored};
+pub use backup::{Backup, BackupStatus, Ended, Restored};
 pub use error::{BackupError, OpenError, StoreError};
 pub use event::EventFilter;
 pub use idempotency::Kept;

@@ -3,9 +3,9 @@
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::codec::{decode, encode};
+use super::codec::encode;
 use super::error::StoreError;
-use super::stored::OperationV1;
+use super::stored::{OperationV2, operation_of};
 use super::tables::{OPERATIONS, OPERATIONS_BY_RESOURCE, OPERATIONS_UNFINISHED};
 use super::{Store, Transaction, key};
 use crate::model::id::OperationId;
@@ -22,7 +22,7 @@ pub struct OperationFilter {
 }
 
 fn row(bytes: &[u8]) -> Result<Operation, StoreError> {
-    decode::<OperationV1>(bytes, "of an operation")?.try_into()
+    operation_of(bytes, "of an operation")
 }
 
 /// The operation's row in the index of resources.
@@ -109,7 +109,7 @@ impl Transaction<'_> {
         }
         let mut by_resource = self.tx.open_table(OPERATIONS_BY_RESOURCE)?;
         let mut table = self.tx.open_table(OPERATIONS)?;
-        let before = table.insert(id, encode(&OperationV1::from(operation))?.as_slice())?;
+        let before = table.insert(id, encode(&OperationV2::from(operation))?.as_slice())?;
         if let Some(before) = before.map(|value| row(value.value())).transpose()? {
             by_resource.remove(resource_key(&before).as_slice())?;
         }

@@ -1,12 +1,12 @@
-//! The shapes of version 1 as they lie in the file: plain structs, no attributes, no types of the
+//! The shapes of records as they lie in the file: plain structs, no attributes, no types of the
 //! model or the wire. Field order is the format: never reorder, never insert. A new shape is a new
-//! type with the next version byte.
+//! type with the next version byte; the old one stays, and a file holds both, each row with its own.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::Record;
+use super::codec::{Record, decode};
 use super::error::StoreError;
 use crate::model::definition::{DefinitionText, NewVolume, VolumeRef};
 use crate::model::event::{Event, Severity, Subject};
@@ -14,7 +14,7 @@ use crate::model::id::{NodeId, OperationId, ProjectId, VmId};
 use crate::model::operation::{Cancel, CreateIntent, DeleteIntent, Intent, Operation, OperationState, Verb};
 use crate::model::spec::{DiskFormat, DiskProvisioning, GuestOs, GuestOsFamily};
 use crate::model::units::Gib;
-use crate::model::vm::{Activity, Moment, Origin, PausedReason, PowerState, VmRecord};
+use crate::model::vm::{Activity, DeletionProtection, Moment, Origin, PausedReason, PowerState, VmRecord};
 
 /// A number that stands for a variant, both ways, in one list.
 macro_rules! coded {
@@ -220,6 +220,7 @@ impl TryFrom<VmV1> for VmRecord {
             generation: vm.generation,
             start_order: vm.start_order,
             start_delay_sec: vm.start_delay_sec,
+            deletion_protection: DeletionProtection::Off,
             guest_os: GuestOs { family: family_of(vm.guest_os_family)?, variant: vm.guest_os_variant },
             owned_volumes: vm.owned_volumes.into_iter().map(volume_of).collect(),
             disk_sizes: vm.disk_sizes,
@@ -230,6 +231,40 @@ impl TryFrom<VmV1> for VmRecord {
             error_message: vm.error_message,
             lost_reason: vm.lost_reason,
         })
+    }
+}
+
+/// What version 1 has, and what came after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct VmV2 {
+    first: VmV1,
+    deletion_protection: bool,
+}
+
+impl Record for VmV2 {
+    const VERSION: u8 = 2;
+    const TABLE: &'static str = VmV1::TABLE;
+}
+
+impl From<&VmRecord> for VmV2 {
+    fn from(vm: &VmRecord) -> Self {
+        Self { first: VmV1::from(vm), deletion_protection: vm.deletion_protection.is_on() }
+    }
+}
+
+impl TryFrom<VmV2> for VmRecord {
+    type Error = StoreError;
+    fn try_from(vm: VmV2) -> Result<Self, StoreError> {
+        let deletion_protection = DeletionProtection::from_flag(vm.deletion_protection);
+        Ok(Self { deletion_protection, ..vm.first.try_into()? })
+    }
+}
+
+/// A VM of whatever version; `row` names it in the error.
+pub(super) fn vm_of(bytes: &[u8], row: impl std::fmt::Display) -> Result<VmRecord, StoreError> {
+    match bytes.first() {
+        Some(&VmV1::VERSION) => decode::<VmV1>(bytes, row)?.try_into(),
+        Some(_) | None => decode::<VmV2>(bytes, row)?.try_into(),
     }
 }
 
@@ -248,17 +283,18 @@ struct NewVolumeV1 {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum IntentV1 {
+enum StoredIntent<V> {
     Plain,
-    Create { vm: VmV1, volumes: Vec<NewVolumeV1>, autostart: bool, start_after: bool },
+    Create { vm: V, volumes: Vec<NewVolumeV1>, autostart: bool, start_after: bool },
     Delete { vm: [u8; 16], volumes: Vec<(String, String)>, kept: Vec<(String, String)>, inventory_only: bool },
     Redefine,
-    Update { vm: VmV1 },
+    Update { vm: V },
     Media { cdrom: String, path: String },
 }
 
+/// An operation, with VMs of this version in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct OperationV1 {
+pub(super) struct StoredOperation<V> {
     id: [u8; 16],
     verb: u8,
     resource_id: String,
@@ -273,15 +309,31 @@ pub(super) struct OperationV1 {
     cancellable: bool,
     user: String,
     request_id: String,
-    intent: IntentV1,
+    intent: StoredIntent<V>,
 }
+
+pub(super) type OperationV1 = StoredOperation<VmV1>;
+pub(super) type OperationV2 = StoredOperation<VmV2>;
 
 impl Record for OperationV1 {
     const VERSION: u8 = 1;
     const TABLE: &'static str = "operations";
 }
 
-impl From<&Operation> for OperationV1 {
+impl Record for OperationV2 {
+    const VERSION: u8 = 2;
+    const TABLE: &'static str = OperationV1::TABLE;
+}
+
+/// An operation of whatever version; `row` names it in the error.
+pub(super) fn operation_of(bytes: &[u8], row: impl std::fmt::Display) -> Result<Operation, StoreError> {
+    match bytes.first() {
+        Some(&OperationV1::VERSION) => decode::<OperationV1>(bytes, row)?.try_into(),
+        Some(_) | None => decode::<OperationV2>(bytes, row)?.try_into(),
+    }
+}
+
+impl<V: for<'a> From<&'a VmRecord>> From<&Operation> for StoredOperation<V> {
     fn from(operation: &Operation) -> Self {
         Self {
             id: *operation.id.as_bytes(),
@@ -298,20 +350,20 @@ impl From<&Operation> for OperationV1 {
             cancellable: operation.cancel == Cancel::Possible,
             user: operation.user.clone(),
             request_id: operation.request_id.clone(),
-            intent: IntentV1::from(&operation.intent),
+            intent: StoredIntent::from(&operation.intent),
         }
     }
 }
 
-impl From<&Intent> for IntentV1 {
+impl<V: for<'a> From<&'a VmRecord>> From<&Intent> for StoredIntent<V> {
     fn from(intent: &Intent) -> Self {
         match intent {
             Intent::Plain => Self::Plain,
             Intent::Redefine => Self::Redefine,
-            Intent::Update { vm } => Self::Update { vm: VmV1::from(vm.as_ref()) },
+            Intent::Update { vm } => Self::Update { vm: V::from(vm.as_ref()) },
             Intent::Media { cdrom, path } => Self::Media { cdrom: cdrom.clone(), path: path.clone() },
             Intent::Create(create) => Self::Create {
-                vm: VmV1::from(&create.vm),
+                vm: V::from(&create.vm),
                 volumes: create
                     .volumes
                     .iter()
@@ -337,15 +389,18 @@ impl From<&Intent> for IntentV1 {
     }
 }
 
-impl TryFrom<IntentV1> for Intent {
+impl<V> TryFrom<StoredIntent<V>> for Intent
+where
+    VmRecord: TryFrom<V, Error = StoreError>,
+{
     type Error = StoreError;
-    fn try_from(intent: IntentV1) -> Result<Self, StoreError> {
+    fn try_from(intent: StoredIntent<V>) -> Result<Self, StoreError> {
         Ok(match intent {
-            IntentV1::Plain => Self::Plain,
-            IntentV1::Redefine => Self::Redefine,
-            IntentV1::Update { vm } => Self::Update { vm: Box::new(vm.try_into()?) },
-            IntentV1::Media { cdrom, path } => Self::Media { cdrom, path },
-            IntentV1::Create { vm, volumes, autostart, start_after } => Self::Create(Box::new(CreateIntent {
+            StoredIntent::Plain => Self::Plain,
+            StoredIntent::Redefine => Self::Redefine,
+            StoredIntent::Update { vm } => Self::Update { vm: Box::new(vm.try_into()?) },
+            StoredIntent::Media { cdrom, path } => Self::Media { cdrom, path },
+            StoredIntent::Create { vm, volumes, autostart, start_after } => Self::Create(Box::new(CreateIntent {
                 vm: vm.try_into()?,
                 volumes: volumes
                     .into_iter()
@@ -365,7 +420,7 @@ impl TryFrom<IntentV1> for Intent {
                 autostart,
                 start_after,
             })),
-            IntentV1::Delete { vm, volumes, kept, inventory_only } => Self::Delete(DeleteIntent {
+            StoredIntent::Delete { vm, volumes, kept, inventory_only } => Self::Delete(DeleteIntent {
                 vm: VmId::from_bytes(vm),
                 volumes: volumes.into_iter().map(volume_of).collect(),
                 kept,
@@ -375,9 +430,12 @@ impl TryFrom<IntentV1> for Intent {
     }
 }
 
-impl TryFrom<OperationV1> for Operation {
+impl<V> TryFrom<StoredOperation<V>> for Operation
+where
+    VmRecord: TryFrom<V, Error = StoreError>,
+{
     type Error = StoreError;
-    fn try_from(operation: OperationV1) -> Result<Self, StoreError> {
+    fn try_from(operation: StoredOperation<V>) -> Result<Self, StoreError> {
         Ok(Self {
             id: OperationId::from_bytes(operation.id),
             verb: verb_of(operation.verb)?,

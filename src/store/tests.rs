@@ -30,7 +30,7 @@ use crate::model::node::{
 use crate::model::operation::{Cancel, CreateIntent, Intent, Operation, OperationState, Verb};
 use crate::model::spec::{DiskFormat, DiskProvisioning, GuestOs, GuestOsFamily};
 use crate::model::units::Gib;
-use crate::model::vm::{Moment, Origin, PowerState, VmRecord};
+use crate::model::vm::{DeletionProtection, Moment, Origin, PowerState, VmRecord};
 
 const JULY: i64 = 1_782_864_000_000_000;
 
@@ -78,6 +78,7 @@ fn vm(n: u32) -> VmRecord {
         generation: u64::from(n) + 1,
         start_order: n.is_multiple_of(2).then_some(n),
         start_delay_sec: n.is_multiple_of(5).then_some(30),
+        deletion_protection: DeletionProtection::Off,
         guest_os: GuestOs { family: GuestOsFamily::Debian, variant: "debian12".to_owned() },
         owned_volumes: vec![VolumeRef { pool: "default".to_owned(), volume: format!("web-{n}.qcow2") }],
         disk_sizes: BTreeMap::from([("vda".to_owned(), 10 << 30)]),

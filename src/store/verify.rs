@@ -8,7 +8,7 @@ use redb::ReadTransaction;
 use super::Store;
 use super::codec::{Record, decode};
 use super::error::StoreError;
-use super::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use super::stored::{EventV1, IdempotencyV1, OperationV2, VmV2, operation_of, vm_of};
 use super::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use super::stored_node::NodeV1;
 use super::tables::{
@@ -37,7 +37,7 @@ fn raw(tx: &ReadTransaction, table: Rows) -> Result<Raw, StoreError> {
         .collect()
 }
 
-/// Every record of a table; `key` is what a record should lie under.
+/// Every record of a table of one version; `key` is what a record should lie under.
 fn records<R: Record, M: TryFrom<R>>(
     tx: &ReadTransaction,
     table: Rows,
@@ -46,15 +46,26 @@ fn records<R: Record, M: TryFrom<R>>(
 where
     StoreError: From<M::Error>,
 {
+    read(tx, table, R::TABLE, |bytes, row| Ok(M::try_from(decode::<R>(bytes, row)?)?), key)
+}
+
+/// As [`records`], of several versions.
+fn read<M>(
+    tx: &ReadTransaction,
+    table: Rows,
+    name: &'static str,
+    of: impl Fn(&[u8], &str) -> Result<M, StoreError>,
+    key: impl Fn(&M) -> Vec<u8>,
+) -> Result<Vec<M>, StoreError> {
     raw(tx, table)?
         .into_iter()
         .map(|(at, bytes)| {
             let row = hex(&at);
-            let record = M::try_from(decode::<R>(&bytes, &row)?)?;
+            let record = of(&bytes, &row)?;
             if key(&record) == at {
                 Ok(record)
             } else {
-                Err(StoreError::BadRow { table: R::TABLE, row, why: "it holds the record of another id".to_owned() })
+                Err(StoreError::BadRow { table: name, row, why: "it holds the record of another id".to_owned() })
             }
         })
         .collect()
@@ -90,7 +101,8 @@ impl Store {
         let tx = self.read()?;
         let only = |key: Vec<u8>| (key, Vec::new());
 
-        let vms: Vec<VmRecord> = records::<VmV1, _>(&tx, VMS, |vm: &VmRecord| vm.id.as_bytes().to_vec())?;
+        let vms: Vec<VmRecord> =
+            read(&tx, VMS, VmV2::TABLE, |bytes, row| vm_of(bytes, row), |vm: &VmRecord| vm.id.as_bytes().to_vec())?;
         same("vms_by_name", raw(&tx, VMS_BY_NAME)?, vms.iter().map(|it| only(vm::name_key(it))))?;
         same("vms_by_node", raw(&tx, VMS_BY_NODE)?, vms.iter().map(|it| only(vm::node_key(it))))?;
         let mut names = BTreeSet::new();
@@ -106,8 +118,13 @@ impl Store {
         same("nodes_by_hostname", raw(&tx, NODES_BY_HOSTNAME)?, hosts)?;
         same("nodes_by_cluster", raw(&tx, NODES_BY_CLUSTER)?, nodes.iter().map(|it| only(node::cluster_key(it))))?;
 
-        let operations: Vec<Operation> =
-            records::<OperationV1, _>(&tx, OPERATIONS, |it: &Operation| it.id.as_bytes().to_vec())?;
+        let operations: Vec<Operation> = read(
+            &tx,
+            OPERATIONS,
+            OperationV2::TABLE,
+            |bytes, row| operation_of(bytes, row),
+            |it: &Operation| it.id.as_bytes().to_vec(),
+        )?;
         let by_resource = operations.iter().map(|it| only(operation::resource_key(it)));
         same("operations_by_resource", raw(&tx, OPERATIONS_BY_RESOURCE)?, by_resource)?;
         let unfinished = operations.iter().filter(|it| it.state == OperationState::Running);

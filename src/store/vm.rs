@@ -2,9 +2,9 @@
 
 use redb::ReadableTable;
 
-use super::codec::{decode, encode};
+use super::codec::encode;
 use super::error::StoreError;
-use super::stored::VmV1;
+use super::stored::{VmV2, vm_of};
 use super::tables::{VMS, VMS_BY_NAME, VMS_BY_NODE};
 use super::{Store, Transaction, key, prefix_end};
 use crate::model::id::{NodeId, ProjectId, VmId};
@@ -67,10 +67,6 @@ fn id_of(bytes: &[u8], table: &'static str) -> Result<[u8; 16], StoreError> {
     })
 }
 
-fn row(bytes: &[u8], id: VmId) -> Result<VmRecord, StoreError> {
-    decode::<VmV1>(bytes, id)?.try_into()
-}
-
 impl Store {
     /// One VM.
     ///
@@ -78,7 +74,7 @@ impl Store {
     /// The store's.
     pub fn vm_get(&self, id: VmId) -> Result<Option<VmRecord>, StoreError> {
         let table = self.read()?.open_table(VMS)?;
-        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()
+        table.get(id.as_bytes().as_slice())?.map(|value| vm_of(value.value(), id)).transpose()
     }
 
     /// The VM of this name in this project: ours before one that was found on the host.
@@ -90,7 +86,7 @@ impl Store {
         let vms = tx.open_table(VMS)?;
         let mut first = None;
         for id in named(&tx.open_table(VMS_BY_NAME)?, project, name)? {
-            let found = vms.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()?;
+            let found = vms.get(id.as_bytes().as_slice())?.map(|value| vm_of(value.value(), id)).transpose()?;
             if found.as_ref().is_some_and(|vm| vm.origin.is_managed()) {
                 return Ok(found);
             }
@@ -109,7 +105,7 @@ impl Store {
             .iter()?
             .map(|entry| {
                 let (id, value) = entry?;
-                row(value.value(), VmId::from_bytes(id_of(id.value(), "vms")?))
+                vm_of(value.value(), VmId::from_bytes(id_of(id.value(), "vms")?))
             })
             .collect()
     }
@@ -156,7 +152,7 @@ impl Store {
             }
             let id = VmId::from_bytes(id_of(at.get(16..).unwrap_or_default(), "vms_by_node")?);
             if let Some(value) = vms.get(id.as_bytes().as_slice())? {
-                found.push(row(value.value(), id)?);
+                found.push(vm_of(value.value(), id)?);
             }
         }
         Ok(found)
@@ -185,7 +181,7 @@ impl Store {
 impl Transaction<'_> {
     fn vm_row(&self, id: VmId) -> Result<Option<VmRecord>, StoreError> {
         let table = self.tx.open_table(VMS)?;
-        table.get(id.as_bytes().as_slice())?.map(|value| row(value.value(), id)).transpose()
+        table.get(id.as_bytes().as_slice())?.map(|value| vm_of(value.value(), id)).transpose()
     }
 
     /// Make a VM.
@@ -237,7 +233,7 @@ impl Transaction<'_> {
         }
         names.insert(name_key(vm).as_slice(), [].as_slice())?;
         nodes.insert(node_key(vm).as_slice(), [].as_slice())?;
-        self.tx.open_table(VMS)?.insert(vm.id.as_bytes().as_slice(), encode(&VmV1::from(vm))?.as_slice())?;
+        self.tx.open_table(VMS)?.insert(vm.id.as_bytes().as_slice(), encode(&VmV2::from(vm))?.as_slice())?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use virt::connect::Connect;
 
-use crate::load::one_by_one;
+use crate::load::{Target, one_by_one};
 use crate::reads::LIST;
 use crate::report::{Report, median, millis, percentile};
 use crate::support::Server;
@@ -32,7 +32,7 @@ pub fn hung_and_many(report: &mut Report) {
         .collect();
 
     call("StartVM", json!({ "id": ids[0] }));
-    let list = format!("{}/{LIST}", server.url);
+    let list = Target::of(&server, LIST);
     let p99 = || percentile(&mut runtime.block_on(one_by_one(&list, "{}", 2000)), 0.99);
     let before = p99();
     let pid = rustix::process::Pid::from_raw(i32::try_from(bed.qemu(&ids[0])).expect("a pid")).expect("a pid");
@@ -95,9 +95,8 @@ pub fn ten_thousand(report: &mut Report) {
         let data = home.path().join(format!("data-{count}"));
         let uri = format!("test://{}", file.display());
         let mut server = crate::run(Server::start(Some(&data), &["--libvirt-uri", &uri]));
-        let list = format!("{}/{LIST}", server.url);
+        let list = Target::of(&server, LIST);
         let body = json!({ "pageSize": 100 }).to_string();
-        crate::run(crate::load::post(&crate::load::client(), &list, &body));
         pages.push(median(&mut crate::run(one_by_one(&list, &body, 200))));
         if count == 10_000 {
             server.terminate();

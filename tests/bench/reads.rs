@@ -7,7 +7,7 @@ use serde_json::json;
 use virt::connect::Connect;
 
 use crate::floor::Floor;
-use crate::load::{a_second, one_by_one, post};
+use crate::load::{Target, a_second, client, one_by_one, post};
 use crate::report::{Report, median, middle};
 use crate::support::Server;
 use crate::support::testbed::Testbed;
@@ -159,15 +159,16 @@ fn settle(server: &Server) {
 
 fn lists(report: &mut Report, server: &Server) {
     let all = json!({ "pageSize": 1000 }).to_string();
-    let list = format!("{}/{LIST}", server.url);
+    let list = Target::of(server, LIST);
     let rows = crate::run(server.ok("ListVMs", json!({ "pageSize": 1000 })));
     let id = rows["vms"][0]["id"].as_str().expect("an id").to_owned();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), rows.to_string()).expect("the rows");
     report.tell("P1", "bytes of the list", &format!("{} kB", rows.to_string().len() / 1000));
     let floor = Floor::start(file.path());
-    let (floor_list, floor_get) = (format!("{}/list", floor.url), format!("{}/get", floor.url));
-    let (get, body) = (format!("{}/{GET}", server.url), json!({ "id": id }).to_string());
+    let bare = |path: &str| Target { url: format!("{}/{path}", floor.url), token: None };
+    let (floor_list, floor_get) = (bare("list"), bare("get"));
+    let (get, body) = (Target::of(server, GET), json!({ "id": id }).to_string());
     let time = Duration::from_secs(3);
     let asked = || counted(server);
     let before = asked();
@@ -208,17 +209,17 @@ fn counted(server: &Server) -> u64 {
 
 fn memory_after(report: &mut Report, server: &Server) {
     report.at_most("P7", "memory after the read load", megabytes(server.pid()), 55.0, "MB");
-    let get = format!("{}/{LIST}", server.url);
+    let list = Target::of(server, LIST);
     let small = json!({ "pageSize": 2 }).to_string();
     let hammer = |count: usize| {
         crate::run(async {
             let clients: Vec<_> = (0..16)
                 .map(|_| {
-                    let (url, body) = (get.clone(), small.clone());
+                    let (list, body) = (list.clone(), small.clone());
                     tokio::spawn(async move {
-                        let client = crate::load::client();
+                        let client = client();
                         for _ in 0..count / 16 {
-                            post(&client, &url, &body).await;
+                            post(&client, &list, &body).await;
                         }
                     })
                 })

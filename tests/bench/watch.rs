@@ -36,8 +36,12 @@ fn callbacks(uri: &str, vm: &str) -> (std::process::Child, Receiver<Instant>) {
 }
 
 /// Tells when a subscriber has read that the VM is in a state.
-async fn subscriber(url: String, vm: String, told: tokio::sync::mpsc::UnboundedSender<(String, Instant)>) {
-    let client = reqwest::Client::builder().tcp_nodelay(true).build().expect("a client");
+async fn subscriber(
+    client: reqwest::Client,
+    url: String,
+    vm: String,
+    told: tokio::sync::mpsc::UnboundedSender<(String, Instant)>,
+) {
     let body = [&[0, 0, 0, 0, 2][..], b"{}"].concat();
     let answer = client
         .post(format!("{url}/Quantixkvm.compute.v1.VMService/WatchVMs"))
@@ -94,8 +98,9 @@ pub fn measure(report: &mut Report) {
     }
     for subscribers in [1, 100] {
         let (told, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let tasks: Vec<_> =
-            (0..subscribers).map(|_| runtime.spawn(subscriber(server.url.clone(), vm.clone(), told.clone()))).collect();
+        let tasks: Vec<_> = (0..subscribers)
+            .map(|_| runtime.spawn(subscriber(server.client(), server.url.clone(), vm.clone(), told.clone())))
+            .collect();
         for _ in 0..subscribers {
             while runtime.block_on(seen.recv()).expect("subscribers").0 != "SYNCED" {}
         }

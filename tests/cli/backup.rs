@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, small_spec};
+use crate::support::{Server, USER, small_spec};
 use crate::{content, data_dir, run, stderr, stdout};
 
 const HOST: &str = concat!("test://", env!("CARGO_MANIFEST_DIR"), "/tests/golden/rebuild/host.xml");
@@ -105,14 +105,11 @@ fn what_cannot_be_restored_or_backed_up_is_refused_by_name() {
 async fn with_a_server_it_is_asked_and_nothing_is_restored_under_it() {
     let server = Server::on("test:///default").await;
     server.ok("CreateVM", json!({ "name": "kept", "spec": small_spec() })).await;
-    let at = server.url.strip_prefix("http://").expect("an address");
+    let socket = server.socket().display().to_string();
     let home = data_dir();
-    let config = home.path().join("config.toml");
-    std::fs::write(&config, format!("listen = [\"{at}\"]\n")).expect("a configuration");
-    let config = config.to_str().expect("a path");
     let file = home.path().join("copy.redb");
     let file = file.to_str().expect("a path");
-    let output = on(&server.data_dir, &["backup", "--config", config, "--output", file, "--json"]);
+    let output = on(&server.data_dir, &["backup", "--socket", &socket, "--output", file, "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(told["backups"][0]["path"], file);
@@ -125,11 +122,11 @@ async fn with_a_server_it_is_asked_and_nothing_is_restored_under_it() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains(&pid), "{}", stderr(&refused));
 
-    // The address is not the server's.
-    std::fs::write(config, "listen = [\"127.0.0.1:9\"]\n").expect("a configuration");
-    let unreachable = on(&server.data_dir, &["backup", "--config", config]);
+    // The socket is not the server's.
+    let unreachable = on(&server.data_dir, &["backup", "--socket", "/nonexistent/api.sock"]);
     assert_eq!(unreachable.status.code(), Some(1));
-    assert!(stderr(&unreachable).contains("QUANTIXKVM_LISTEN"), "{}", stderr(&unreachable));
+    let told = stderr(&unreachable);
+    assert!(told.contains("/nonexistent/api.sock") && told.contains("--socket"), "{told}");
 
     // Elsewhere it is what the server knew.
     let other = data_dir();
@@ -137,4 +134,45 @@ async fn with_a_server_it_is_asked_and_nothing_is_restored_under_it() {
     let restored = Server::start(Some(other.path()), &["--libvirt-uri", "test:///default"]).await;
     let vms = restored.ok("ListVMs", json!({})).await;
     assert!(vms["vms"].as_array().expect("VMs").iter().any(|vm| vm["name"] == "kept"), "{vms}");
+}
+
+/// A restored state is an older truth: what was ended or revoked since must not be good again, and
+/// what was good then is good no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_and_no_token_outlives_a_restore() {
+    let home = data_dir();
+    let data = home.path().join("data");
+    let mut server = Server::start(Some(&data), &["--libvirt-uri", "test:///default"]).await;
+    let signed = server.ok("Login", json!({ "name": USER, "password": "correct horse" })).await;
+    let access_token = signed["accessToken"].as_str().expect("an access token").to_owned();
+    let revoked = server.ok("CreateToken", json!({ "name": "leaked", "userId": USER })).await;
+    let made = server.ok("BackupState", json!({})).await;
+    server.ok("RevokeToken", json!({ "id": revoked["token"]["id"] })).await;
+    let kept = server.token.clone().expect("the tests' own");
+    let known = [access_token, kept, revoked["secret"].as_str().expect("a secret").to_owned()];
+    let keys = std::fs::read(data.join("access-token-keys.json")).expect("the keys");
+    server.terminate();
+
+    let output = on(&data, &["restore", made["path"].as_str().expect("a path"), "--force"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stdout(&output);
+    for words in ["1 user may sign in", "1 session and 2 API tokens are not restored", "sign in again"] {
+        assert!(told.contains(words), "\"{words}\" is not in: {told}");
+    }
+    server.relaunch();
+    for token in &known {
+        let sent = reqwest::Client::new()
+            .post(format!("{}/Quantixkvm.auth.v1.AuthService/WhoAmI", server.url))
+            .bearer_auth(token)
+            .json(&json!({}))
+            .send();
+        assert_eq!(sent.await.expect("an answer").status().as_u16(), 401);
+    }
+    assert_ne!(std::fs::read(data.join("access-token-keys.json")).expect("the keys"), keys);
+    // The password is good, as it was then.
+    let again = reqwest::Client::new()
+        .post(format!("{}/Quantixkvm.auth.v1.AuthService/Login", server.url))
+        .json(&json!({ "name": USER, "password": "correct horse" }))
+        .send();
+    assert_eq!(again.await.expect("an answer").status().as_u16(), 200);
 }

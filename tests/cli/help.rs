@@ -11,7 +11,48 @@ fn help_names_defaults_and_the_environment() {
         (&["recover", "--help"], &["QUANTIXKVM_LIBVIRT_URI", "Move a damaged file away", "Exits with 0"]),
         (&["backup", "--help"], &["--output", "--list", "--json", "newest 10", "Exits with 0", "QUANTIXKVM_DATA_DIR"]),
         (&["restore", "--help"], &["--force", "--json", "must not run", "before-restore", "Exits with 0"]),
-        (&["--help"], &["serve", "check", "recover", "backup", "restore", "version", "completions"]),
+        (
+            &["user", "--help"],
+            &[
+                "add",
+                "passwd",
+                "role",
+                "quota",
+                "disable",
+                "Examples:",
+                "quantixkvm-admin",
+                "0 where",
+                "2 where",
+                "78 where",
+            ],
+        ),
+        (
+            &["user", "add", "--help"],
+            &["--role", "--vms", "--memory-mib", "--json", "standard input", "QUANTIXKVM_SOCKET"],
+        ),
+        (&["token", "--help"], &["add", "revoke", "TOKEN=$(", "Exits with 0"]),
+        (&["session", "--help"], &["list", "revoke", "Exits with 0"]),
+        (&["setup-code", "--help"], &["first administrator", "Exits with 0"]),
+        (&["audit", "--help"], &["--user", "--method", "--since", "--limit", "--json", "7days", "Exits with 0"]),
+        (&["cert", "--help"], &["show", "renew", "fingerprint", "tls_certificate", "Exits with 0"]),
+        (
+            &["--help"],
+            &[
+                "user",
+                "token",
+                "session",
+                "setup-code",
+                "audit",
+                "cert",
+                "serve",
+                "check",
+                "recover",
+                "backup",
+                "restore",
+                "version",
+                "completions",
+            ],
+        ),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
@@ -34,7 +75,9 @@ fn completions_know_the_subcommands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = run(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{shell}: {}", stderr(&output));
-        assert!(stdout(&output).contains("recover"), "{shell}");
+        for word in ["recover", "setup-code", "passwd", "memory-mib", "revoke"] {
+            assert!(stdout(&output).contains(word), "{shell}: {word}");
+        }
     }
 }
 
@@ -50,6 +93,12 @@ fn every_subcommand_has_a_man_page() {
         ("quantixkvm-serve.1", &["QUANTIXKVM_LISTEN", "accelerator"]),
         ("quantixkvm-check.1", &["json"]),
         ("quantixkvm-recover.1", &["QUANTIXKVM_DATA_DIR"]),
+        ("quantixkvm-user.1", &["quantixkvm\\-user\\-add(1)", "Examples"]),
+        ("quantixkvm-user-add.1", &["quantixkvm user add", "memory"]),
+        ("quantixkvm-token-revoke.1", &["quantixkvm token revoke"]),
+        ("quantixkvm-setup-code.1", &["administrator"]),
+        ("quantixkvm-audit.1", &["since"]),
+        ("quantixkvm-cert-renew.1", &["quantixkvm cert renew"]),
     ] {
         for word in words {
             assert!(page(name).contains(word), "\"{word}\" is not in {name}: {}", page(name));

@@ -178,6 +178,22 @@ async fn each_step_of_create_and_delete() {
     );
 }
 
+/// It would run on without a definition, on disks that are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_between_powering_off_and_undefining_leaves_nothing_that_runs() {
+    let world = World::new().await;
+    let process = world.start().await;
+    let before = world.holds();
+    world.faulty.plan(Plan { fault: Fault::None, at: 0 });
+    let (process, _) = create(&world, process, "late").await;
+    let (id, _) = named(&process, "late")[0];
+    world.faulty.plan(Plan { fault: Fault::StartedAfter, at: 0 });
+    let (process, done) = delete(&world, process, id).await;
+    assert_eq!(done, Some(true), "nobody stands in the way of it");
+    assert_eq!(world.faulty.effects().first(), Some(&"power_off"), "the start came in between");
+    assert_eq!(whole_or_nothing(&world, &process, &before, "late", "started late"), None);
+}
+
 /// Volumes that the event of a deletion says were kept, and why.
 fn told_as_kept(process: &Process, id: VmId) -> Vec<(String, String)> {
     let wanted = ListEvents { resource_id: Some(id.to_string()), limit: 1, ..ListEvents::default() };

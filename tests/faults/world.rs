@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use quantixkvm::hypervisor::libvirt::Libvirt;
 use quantixkvm::hypervisor::{AcceleratorChoice, Hypervisor, Notice};
+use quantixkvm::model::access::Rights;
 use quantixkvm::model::id::DEFAULT_PROJECT;
 use quantixkvm::model::operation::OperationState;
 use quantixkvm::model::spec::{Cpu, Disk, Memory, VmSpec};
 use quantixkvm::model::units::{Gib, Mib};
+use quantixkvm::model::vm::DeletionProtection;
 use quantixkvm::service::core::{Core, LinkState};
 use quantixkvm::service::demo::{Demo, DemoMachine};
 use quantixkvm::service::inventory::{Inventory, ReadSpec, Vm};
@@ -139,7 +141,7 @@ impl Process {
 }
 
 pub fn caller() -> Caller {
-    Caller { user: "test".to_owned(), request_id: "r-1".to_owned(), idempotency: None }
+    Caller { user: "test".to_owned(), rights: Rights::WHOLE, request_id: "r-1".to_owned(), idempotency: None }
 }
 
 /// Two disks and everything else that has a step of its own.
@@ -158,6 +160,7 @@ pub fn wanted(name: &str) -> CreateVm {
         },
         start_on_create: true,
         autostart: true,
+        deletion_protection: DeletionProtection::Off,
         node_id: None,
     }
 }

@@ -27,6 +27,9 @@ pub enum Fault {
     Twice,
     /// It is refused, and every effect after it, which is the undoing, happens twice.
     FailsThenUndoneTwice,
+    /// It happens, and the VM is started at once: by another's hand, or late, by a call of a process
+    /// that was killed. Of powering off alone.
+    StartedAfter,
     /// The process is killed just before it: it never happens, and nobody hears of it.
     KilledBefore,
     /// The process is killed just after it.
@@ -148,7 +151,7 @@ impl Faulty {
                 let _ = act();
                 self.die()
             }
-            Fault::Fails | Fault::FailsAfter | Fault::KilledBefore | Fault::KilledAfter => act(),
+            Fault::Fails | Fault::FailsAfter | Fault::StartedAfter | Fault::KilledBefore | Fault::KilledAfter => act(),
         }
     }
 }
@@ -216,7 +219,10 @@ impl Hypervisor for Faulty {
         self.effect("start", |inner| inner.start(id, from))
     }
     fn power_off(&self, id: VmId) -> Result<()> {
-        self.effect("power_off", |inner| inner.power_off(id))
+        let plan = *self.plan.lock().expect("the plan");
+        let here = plan.fault == Fault::StartedAfter && self.effects.load(Ordering::SeqCst) == plan.at;
+        self.effect("power_off", |inner| inner.power_off(id))?;
+        if here { self.inner.start(id, StartFrom::SavedOrBoot) } else { Ok(()) }
     }
     fn request_shutdown(&self, id: VmId, by: GuestRequest) -> Result<()> {
         self.inner.request_shutdown(id, by)

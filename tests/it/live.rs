@@ -45,6 +45,9 @@ async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<Page, tung
         let name: http::HeaderName = name.parse().expect("a header's name");
         request.headers_mut().insert(name, value.parse().expect("a header's value"));
     }
+    if let Some(token) = &server.token {
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header's value"));
+    }
     let (socket, _) = tokio_tungstenite::connect_async(request).await?;
     Ok(Page { socket, waiting: VecDeque::new(), received: 0, messages: 0 })
 }

@@ -28,20 +28,26 @@ pub enum Next {
 impl Frames {
     /// Begin a stream.
     pub async fn open(server: &Server, method: &str, body: &Value) -> Self {
+        Self::open_as(server, server.token.as_deref(), method, body).await
+    }
+
+    /// As whoever has this token.
+    pub async fn open_as(server: &Server, token: Option<&str>, method: &str, body: &Value) -> Self {
         let service = service_of(method);
         let text = body.to_string();
         let mut envelope = vec![0];
         envelope.extend(u32::try_from(text.len()).expect("a short message").to_be_bytes());
         envelope.extend(text.as_bytes());
         // A client of its own: a connection that is not read must be nobody else's.
-        let answer = reqwest::Client::new()
+        let mut request = reqwest::Client::new()
             .post(format!("{}/{service}/{method}", server.url))
             .header("Content-Type", "application/connect+json")
             .header("Connect-Protocol-Version", "1")
-            .body(envelope)
-            .send()
-            .await
-            .expect("the stream begins");
+            .body(envelope);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.expect("the stream begins");
         assert_eq!(answer.status(), 200, "{method} {body}");
         assert_eq!(answer.headers()["content-type"], "application/connect+json");
         Self { body: Box::pin(answer.bytes_stream()), rest: Vec::new() }

@@ -211,7 +211,7 @@ fn what_cannot_be_served_is_refused_by_name_before_anything_is_done() {
         (vec!["--demo"], vec![("QUANTIXKVM_DEMO", "maybe")], vec!["QUANTIXKVM_DEMO", "maybe"]),
         (vec!["--accelerator", "warp"], vec![], vec!["--accelerator", "warp"]),
         (vec!["--data-dir", "relative"], vec![], vec!["--data-dir", "relative"]),
-        (vec!["--listen", "0.0.0.0:0", "--demo"], vec![], vec!["0.0.0.0:0", "--insecure-listen"]),
+        (vec!["--listen", "0.0.0.0:0", "--demo"], vec![], vec!["0.0.0.0:0", "demonstration"]),
         (vec!["--data-dir", open.as_str()], vec![], vec![open.as_str(), "0700"]),
     ] {
         let all: Vec<&str> = base.into_iter().chain(arguments.iter().copied()).collect();

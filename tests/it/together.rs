@@ -3,7 +3,7 @@
 
 use quantixkvm::model::lifecycle::{Decision, Plan, Situation, decide};
 use quantixkvm::model::operation::Verb;
-use quantixkvm::model::vm::{Lifetime, Origin, PausedReason, PowerState};
+use quantixkvm::model::vm::{DeletionProtection, Lifetime, Origin, PausedReason, PowerState};
 use serde_json::json;
 
 use crate::support::{Answer, Server, small_spec, state_of};
@@ -56,8 +56,13 @@ fn linear(from: PowerState, left: &[(Verb, Answer)], end: PowerState) -> bool {
         let (verb, answer) = &left[index];
         let mut rest = left.to_vec();
         rest.remove(index);
-        let situation =
-            Situation { state: from, lifetime: Lifetime::Persistent, origin: Origin::ControlPlane, pending: None };
+        let situation = Situation {
+            state: from,
+            lifetime: Lifetime::Persistent,
+            origin: Origin::ControlPlane,
+            protection: DeletionProtection::Off,
+            pending: None,
+        };
         match (decide(&situation, *verb), answer.code()) {
             // It was turned away because another held the VM: no effect.
             (_, "aborted") => linear(from, &rest, end),

@@ -30,7 +30,7 @@ async fn made_with_nothing_said_and_with_everything_said() {
     let server = Server::demo().await;
     let short = server.ok("CreateVM", json!({ "name": "short", "spec": small_spec() })).await;
     assert_eq!(state_of(&short), "STOPPED");
-    assert_eq!((&short["projectId"], &short["createdBy"]), (&json!(PROJECT), &json!("api")));
+    assert_eq!((&short["projectId"], &short["createdBy"]), (&json!(PROJECT), &json!("demo")));
     assert_eq!((&short["origin"], &short["isManaged"]), (&json!("VM_ORIGIN_CONTROL_PLANE"), &json!(true)));
     assert!(short["resourceVersion"].is_string() && short["createdAt"].is_string(), "{short}");
     for absent in ["labels", "description", "autostart", "startOrder"] {

@@ -179,7 +179,7 @@ async fn events_are_kept_newest_first_and_outlive_their_vm() {
         .collect();
     assert!(sequence.is_sorted_by(|newer, older| newer > older), "{sequence:?}");
     for event in all["events"].as_array().expect("events") {
-        assert_eq!((&event["vmId"], &event["user"], &event["severity"]), (&json!(id), &json!("api"), &json!("INFO")));
+        assert_eq!((&event["vmId"], &event["user"], &event["severity"]), (&json!(id), &json!("demo"), &json!("INFO")));
         assert!(event["message"].as_str().is_some_and(|told| told.contains("eventful")), "{event}");
         let at = event["createdAt"].as_str().expect("a moment");
         assert!(at.len() == 24 && at.ends_with('Z') && at.contains('.'), "{at}");

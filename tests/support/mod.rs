@@ -28,7 +28,10 @@ pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
     log: Arc<Mutex<String>>,
+    /// Signs every request with the token.
     pub http: reqwest::Client,
+    /// An administrator's API token; a demonstration needs none.
+    pub token: Option<String>,
     arguments: Vec<String>,
     _home: Option<tempfile::TempDir>,
 }
@@ -71,6 +74,16 @@ impl Server {
 
     /// As [`start`](Self::start), by a command that becomes the program: its arguments follow.
     pub async fn start_by(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
+        let mut server = Self::launch(command, data, flags);
+        if data.is_some() {
+            server.sign_in().await;
+        }
+        server.ready().await;
+        server
+    }
+
+    /// Just started: nobody has signed in.
+    pub fn launch(command: &[&str], data: Option<&Path>, flags: &[&str]) -> Self {
         let mut arguments: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         arguments.extend(
             ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--log-level", "info,quantixkvm=debug"]
@@ -78,20 +91,62 @@ impl Server {
         );
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         if let Some(data) = data {
-            arguments.extend(["--data-dir".to_owned(), data.display().to_string()]);
+            let socket = data.join("api.sock").display().to_string();
+            arguments.extend(["--data-dir".to_owned(), data.display().to_string(), "--socket".to_owned(), socket]);
         }
         let (child, url, log) = spawn(&arguments);
-        let server = Self {
+        Self {
             child,
             url,
             data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
             log,
-            http: reqwest::Client::builder().timeout(Duration::from_secs(120)).build().expect("a client"),
+            http: client(None),
+            token: None,
             arguments,
             _home: None,
+        }
+    }
+
+    /// The API socket.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir.join("api.sock")
+    }
+
+    /// An administrator and a token, by the API socket.
+    pub async fn sign_in(&mut self) {
+        let by_socket = reqwest::Client::builder().unix_socket(self.socket()).build().expect("a client");
+        let ask = async |method: &str, body: Value| -> Value {
+            let url = format!("http://localhost/Quantixkvm.auth.v1.AuthService/{method}");
+            let asked = by_socket.post(url).json(&body).send().await.expect("the API socket answers");
+            asked.json().await.expect("JSON")
         };
-        server.ready().await;
-        server
+        // On data of an earlier server the user is there.
+        ask("CreateUser", json!({ "name": USER, "password": "correct horse", "role": "ADMIN" })).await;
+        let made = ask("CreateToken", json!({ "name": "tests", "userId": USER })).await;
+        let token = made["secret"].as_str().unwrap_or_else(|| panic!("no token: {made}\n{}", self.log()));
+        self.http = client(Some(token));
+        self.token = Some(token.to_owned());
+    }
+
+    /// A user of this name and role, and an API token of theirs.
+    pub async fn token_of(&self, name: &str, role: &str) -> String {
+        self.ok("CreateUser", json!({ "name": name, "password": "correct horse", "role": role })).await;
+        let made = self.ok("CreateToken", json!({ "name": "tests", "userId": name })).await;
+        made["secret"].as_str().expect("a secret").to_owned()
+    }
+
+    /// One call as somebody else, or, without a token, as nobody.
+    pub async fn call_as(&self, token: Option<&str>, method: &str, body: Value) -> Answer {
+        let path = if method.contains('/') { method.to_owned() } else { format!("{}/{method}", service_of(method)) };
+        let asked = client(token).post(format!("{}/{path}", self.url)).json(&body).send().await.expect("an answer");
+        let status = asked.status().as_u16();
+        let text = asked.text().await.expect("a whole answer");
+        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// A client with connections of its own, signed as [`Self::http`] is.
+    pub fn client(&self) -> reqwest::Client {
+        client(self.token.as_deref())
     }
 
     /// Until verbs are served.
@@ -221,6 +276,13 @@ impl Server {
         self.ready().await;
     }
 
+    /// As [`again`](Self::again), after a restore, which ends every token.
+    pub async fn again_anew(&mut self) {
+        self.relaunch();
+        self.sign_in().await;
+        self.ready().await;
+    }
+
     /// As [`again`](Self::again), without waiting.
     pub fn relaunch(&mut self) {
         let (child, url, log) = spawn(&self.arguments);
@@ -231,6 +293,19 @@ impl Server {
         let mut now = self.log.lock().expect("the log");
         *now = format!("{earlier}---- again ----\n{now}");
     }
+}
+
+/// The user whose token the tests show.
+pub const USER: &str = "tester";
+
+fn client(token: Option<&str>) -> reqwest::Client {
+    let signed = token.map(|token| {
+        let mut value: http::HeaderValue = format!("Bearer {token}").parse().expect("a header's value");
+        value.set_sensitive(true);
+        (http::header::AUTHORIZATION, value)
+    });
+    let builder = reqwest::Client::builder().timeout(Duration::from_secs(120)).tcp_nodelay(true);
+    builder.default_headers(signed.into_iter().collect()).build().expect("a client")
 }
 
 impl Drop for Server {
@@ -279,9 +354,19 @@ fn spawn(arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
     (child, url, log)
 }
 
+const AUTH: &str = "Quantixkvm.auth.v1.AuthService";
+
 /// The service that a method belongs to.
 pub fn service_of(method: &str) -> &'static str {
     match method {
+        "GetSignIn" | "SetUp" | "Login" | "Logout" | "WhoAmI" | "RefreshToken" | "ChangePassword"
+        | "CreateSetUpCode" | "CreateToken" | "RevokeToken" => AUTH,
+        _ if ["User", "Users", "Tokens", "Session", "Sessions", "AuditEntries"]
+            .iter()
+            .any(|of| method.ends_with(of)) =>
+        {
+            AUTH
+        }
         "ListEvents" | "WatchEvents" => "Quantixkvm.compute.v1.EventService",
         _ if method.ends_with("MetricHistory") => "Quantixkvm.compute.v1.MetricService",
         "UpdateHeartbeat" | "UpdateLabels" => "Quantixkvm.compute.v1.NodeService",

@@ -24,7 +24,9 @@ pub async fn open(server: &Server, path: &str, ticket: &str, headers: &[(&'stati
     let url = format!("{}{path}", server.url.replacen("http", "ws", 1));
     let mut request = url.into_client_request().expect("a request");
     let offered = format!("qkvm.ticket.{ticket}, binary");
+    let bearer = server.token.as_ref().map(|token| format!("Bearer {token}"));
     let all = headers.iter().copied().chain([("sec-websocket-protocol", offered.as_str())]);
+    let all = all.chain(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     for (name, value) in all {
         request.headers_mut().insert(name, value.parse().expect("a header"));
     }

@@ -23,6 +23,9 @@ use crate::model::id::VmId;
 
 /// No screen is larger: 8 K in four bytes a pixel.
 const PICTURE_MAX: usize = 128 << 20;
+/// How often a tray that the guest shuts again at once is opened anew, and how long after.
+const TRAY_TRIES: u32 = 10;
+const TRAY_PAUSE: Duration = Duration::from_millis(100);
 const PICTURE_CHUNK: usize = 64 << 10;
 /// Bytes typed in one message: libvirtd takes five messages at a time.
 const TYPED_CHUNK: usize = 4 << 10;
@@ -174,9 +177,19 @@ pub(super) fn change_media(
                 Tray::Ask => 0,
                 Tray::Force => sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE,
             };
-            let done = libvirt.ask(id, |domain| {
-                Ok(domain.update_device_flags(&changed.device, sys::VIR_DOMAIN_DEVICE_MODIFY_LIVE | force))
-            })?;
+            let change = || {
+                libvirt.ask(id, |domain| {
+                    Ok(domain.update_device_flags(&changed.device, sys::VIR_DOMAIN_DEVICE_MODIFY_LIVE | force))
+                })
+            };
+            let mut done = change()?;
+            for _ in 1..TRAY_TRIES {
+                if !done.as_ref().is_err_and(is_shut_again) {
+                    break;
+                }
+                std::thread::sleep(TRAY_PAUSE);
+                done = change()?;
+            }
             done.map_err(|failed| tray_held(&failed).unwrap_or_else(|| error::map(&failed, Some(id))))?;
         }
         MediaSide::Defined => {
@@ -187,9 +200,17 @@ pub(super) fn change_media(
     Ok(true)
 }
 
+/// Whether the guest has shut the tray between libvirt's opening of it and the change, as firmware does
+/// while it looks for what to boot. QEMU tells it by text alone.
+fn is_shut_again(error: &Error) -> bool {
+    error.code().is_known_and(|code| code == ErrorNumber::InternalError)
+        && error.message().contains("Tray of device")
+        && error.message().contains("is not open")
+}
+
 /// Whether the guest holds the tray: libvirt waits for it to open, then gives up.
 fn tray_held(error: &Error) -> Option<HypervisorError> {
     let held =
         error.code().is_known_and(|code| matches!(code, ErrorNumber::OperationFailed | ErrorNumber::OperationTimeout));
-    held.then(|| HypervisorError::TrayHeld(error.message().to_owned()))
+    (held || is_shut_again(error)).then(|| HypervisorError::TrayHeld(error.message().to_owned()))
 }

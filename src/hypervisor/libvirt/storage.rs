@@ -12,7 +12,7 @@ use virt::sys;
 use super::link::Link;
 use super::xml::storage as xml;
 use crate::hypervisor::{HypervisorError, Result};
-use crate::model::definition::{NewVolume, PoolFacts, VolumeFacts, VolumeRef};
+use crate::model::definition::{NewVolume, PoolFacts, PoolKind, VolumeFacts, VolumeRef};
 use crate::model::spec::{DiskFormat, DiskProvisioning};
 
 const DEFAULT_POOL: &str = "default";
@@ -75,11 +75,13 @@ fn make_default(connect: &Connect, uri: &str) -> std::result::Result<StoragePool
 
 fn facts(pool: &StoragePool) -> std::result::Result<PoolFacts, Error> {
     let info = pool.info()?;
+    let text = pool.xml_desc(0)?;
     Ok(PoolFacts {
         id: pool.uuid()?,
         name: pool.name()?,
         active: pool.is_active()?,
-        path: xml::read_pool_path(&pool.xml_desc(0)?).unwrap_or_default(),
+        kind: xml::read_pool_kind(&text).unwrap_or(PoolKind::Other),
+        path: xml::read_pool_path(&text).unwrap_or_default(),
         capacity_bytes: info.capacity,
         allocation_bytes: info.allocation,
         available_bytes: info.available,
@@ -97,6 +99,7 @@ pub(super) fn pool_look(link: &Arc<Link>, pool: &str) -> Result<Option<PoolFacts
             id: uuid::Uuid::nil(),
             name: DEFAULT_POOL.to_owned(),
             active: false,
+            kind: PoolKind::Files,
             path: default_path(link.uri()),
             capacity_bytes: 0,
             allocation_bytes: 0,

@@ -33,7 +33,7 @@ impl Recorder {
             method = %entry.method.escape_default(),
             resource = %entry.resource.escape_default(),
             code = %entry.code,
-            message = %entry.message.escape_default(),
+            error = %entry.message.escape_default(),
             request_id = %entry.request_id,
             "audit"
         );

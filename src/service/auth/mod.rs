@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::access::{Need, Privilege, Quota, Role};
+use crate::model::access::{Need, Privilege, Quota, Rights, Role};
 use crate::model::id::{SessionId, UserId};
 use crate::model::user::{SecretHash, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::Moment;
@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError};
 use super::core::blocking;
 use super::error::ServiceError;
 
+pub use crate::store::{AuditFilter, NumberedEntry};
 pub use accounts::{Client, NewUser, SignedIn, UserChange};
 pub use audit::Recorder;
 pub use setup::SetUpCode;
@@ -48,6 +49,8 @@ const SESSION_IDLE: Duration = Duration::from_secs(3600);
 const KEEP_USE: Duration = Duration::from_secs(60);
 /// How soon an identity that has ended is noticed by those who use it.
 const REAP: Duration = Duration::from_millis(500);
+/// Where the keys of access tokens are, in the data directory.
+const KEYS_FILE: &str = "access-token-keys.json";
 /// Before the id of every API token.
 const TOKEN_PREFIX: &str = "qkvm_";
 
@@ -97,7 +100,33 @@ pub enum Via {
     ApiToken(String),
 }
 
+/// Whose a console's ticket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever brings it: it was given to somebody that is known by the connection alone, which a
+    /// WebSocket does not have in common with it.
+    Bearer,
+    Session(SessionId),
+    Token(String),
+}
+
+/// What whoever is cut off is told.
+pub const SIGNED_OUT: &str = "your session has ended or may do less than before; sign in again";
+
 impl Principal {
+    /// Somebody whose connection says enough: an administrator, for as long as it lasts.
+    #[must_use]
+    pub fn by_connection(who: Who, address: &str) -> Self {
+        Self {
+            who,
+            via: Via::Connection,
+            role: Role::Admin,
+            address: address.to_owned(),
+            quota: Quota::default(),
+            ended: CancellationToken::new(),
+        }
+    }
+
     /// As in events and in the audit log.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -130,6 +159,16 @@ impl Principal {
         }
     }
 
+    /// What a ticket that this caller is given is bound to.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        match &self.via {
+            Via::Connection => Holder::Bearer,
+            Via::Session(id) | Via::AccessToken(id) => Holder::Session(*id),
+            Via::ApiToken(id) => Holder::Token(id.clone()),
+        }
+    }
+
     /// The user, where there is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
@@ -137,6 +176,12 @@ impl Principal {
             Who::User { id, .. } => Some(*id),
             Who::LocalRoot | Who::Socket(_) | Who::Demo => None,
         }
+    }
+
+    /// What this caller may do in a method beyond being let into it.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        Rights::new(self.role, self.quota)
     }
 
     /// Whether this caller has a privilege.
@@ -270,6 +315,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Forget the keys of access tokens, so that none of those that are out is one any more; the next
+/// start makes new ones.
+///
+/// # Errors
+/// A sentence that names the file: it cannot be removed.
+pub fn forget_keys(dir: &Path) -> Result<(), String> {
+    let path = dir.join(KEYS_FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 const NOT_SIGNED_IN: &str = "sign in, or send an API token as \"Authorization: Bearer ...\"; on this host run the \
                              call as root (sudo), or use the API socket";
 
@@ -284,7 +342,7 @@ impl AuthService {
         let mut known = Known { users, ..Known::default() };
         store.session_all().map_err(told)?.into_iter().for_each(|session| known.add_session(session));
         store.token_all().map_err(told)?.into_iter().for_each(|token| known.add_token(token));
-        let keys = dir.map(|dir| dir.join("access-token-keys.json"));
+        let keys = dir.map(|dir| dir.join(KEYS_FILE));
         let access_tokens = jwt::AccessTokens::open(keys.as_deref(), audience)?;
         let auth = Self {
             audit: Recorder::new(store.clone()),
@@ -350,14 +408,7 @@ impl AuthService {
             (Origin::Stranger, Door::Demo) => Who::Demo,
             (Origin::Stranger, Door::Guarded) => return Ok(None),
         };
-        Ok(Some(Principal {
-            who,
-            via: Via::Connection,
-            role: Role::Admin,
-            address: shown.address.to_owned(),
-            quota: Quota::default(),
-            ended: CancellationToken::new(),
-        }))
+        Ok(Some(Principal::by_connection(who, shown.address)))
     }
 
     /// The refusal of who shows nothing.

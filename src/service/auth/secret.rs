@@ -70,7 +70,8 @@ pub fn hash(secret: &str) -> SecretHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Write a file that only its owner may read, whole or not at all.
+/// Write a file that only its owner may read, whole or not at all. What root makes belongs to whose
+/// directory it is: the server does not run as root.
 ///
 /// # Errors
 /// The file system's.
@@ -82,6 +83,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    if rustix::process::geteuid().is_root()
+        && let Some(parent) = path.parent()
+    {
+        let owner = std::fs::metadata(parent)?;
+        std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&part, path)?;

@@ -370,6 +370,7 @@ mod tests {
                 path: String::new(),
                 name,
                 active,
+                kind: crate::model::definition::PoolKind::Files,
                 capacity_bytes: 100 << 30,
                 allocation_bytes: 0,
                 available_bytes,

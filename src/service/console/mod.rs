@@ -25,6 +25,7 @@ use crate::model::id::VmId;
 use crate::model::operation::Verb;
 use crate::model::vm::{Activity, Moment, PowerState};
 
+use super::auth::{Principal, SIGNED_OUT};
 use super::core::Core;
 use super::error::ServiceError;
 use super::requests::Caller;
@@ -66,6 +67,8 @@ pub struct Granted {
 pub struct Admitted {
     pub vm: VmId,
     pub wanted: Wanted,
+    /// Cancelled when whoever was let in may not look any more.
+    pub ended: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
@@ -73,7 +76,8 @@ pub struct Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     #[error(
-        "the ticket is none of ours, was used, is too old, or is for another console; ask GetConsole for a new one"
+        "the ticket is none of ours, was used, is too old, or is another caller's or for another console; ask GetConsole \
+         for a new one"
     )]
     BadTicket,
     #[error("{MOST} consoles are open on this host; close some first")]
@@ -93,17 +97,24 @@ impl Default for Door {
 }
 
 impl Door {
-    fn ticket(&self, id: VmId, wanted: Wanted) -> Result<String, ServiceError> {
+    fn ticket(&self, id: VmId, wanted: Wanted, to: &Principal) -> Result<String, ServiceError> {
         if self.places.available_permits() == 0 {
             return Err(ServiceError::Exhausted(NotAdmitted::Full.to_string()));
         }
-        self.tickets.issue(id, wanted)
+        self.tickets.issue(id, wanted, to)
     }
 
-    fn admit(&self, id: VmId, secret: &str, is_it: fn(Wanted) -> bool) -> Result<Admitted, NotAdmitted> {
-        let wanted = self.tickets.redeem(secret, id).filter(|wanted| is_it(*wanted)).ok_or(NotAdmitted::BadTicket)?;
+    fn admit(
+        &self,
+        id: VmId,
+        secret: &str,
+        by: Option<&Principal>,
+        is_it: fn(Wanted) -> bool,
+    ) -> Result<Admitted, NotAdmitted> {
+        let redeemed = self.tickets.redeem(secret, id, by).filter(|(wanted, _)| is_it(*wanted));
+        let (wanted, ended) = redeemed.ok_or(NotAdmitted::BadTicket)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| NotAdmitted::Full)?;
-        Ok(Admitted { vm: id, wanted, _place: place })
+        Ok(Admitted { vm: id, wanted, ended, _place: place })
     }
 }
 
@@ -115,6 +126,8 @@ pub enum Over {
     /// Another program has the serial port.
     TakenOver(String),
     ServerStops,
+    /// Whoever looks may not any more.
+    SignedOut,
     /// The viewer fell behind by more than is kept.
     TooSlow,
     /// libvirt or the display failed.
@@ -135,6 +148,7 @@ impl Over {
         match self {
             Self::Stopped(sentence) | Self::TakenOver(sentence) | Self::Lost(sentence) => sentence,
             Self::ServerStops => "the server stops; the guest runs on",
+            Self::SignedOut => SIGNED_OUT,
             Self::TooSlow => "this viewer fell behind by more than is kept; open the console again",
         }
     }
@@ -220,7 +234,7 @@ impl ConsoleService {
     /// `Precondition` where the VM is off, has no such console, or another program has the port;
     /// `Unimplemented` where the hypervisor has no consoles or the display is none of VNC's;
     /// `Exhausted`.
-    pub async fn grant(self: &Arc<Self>, id: VmId, wanted: Wanted) -> Result<Granted, ServiceError> {
+    pub async fn grant(self: &Arc<Self>, id: VmId, wanted: Wanted, to: &Principal) -> Result<Granted, ServiceError> {
         let vm = self.vms.permit(id, Verb::Console)?;
         let has = self.core.ask(move |h| h.consoles(id)).await.map_err(|error| unoffered("kind", error))?;
         let without = |what: &str| ServiceError::Precondition {
@@ -246,7 +260,7 @@ impl ConsoleService {
                 line.keep(ticket::GOOD_FOR + LINGER);
             }
         }
-        let secret = self.door.ticket(id, wanted)?;
+        let secret = self.door.ticket(id, wanted, to)?;
         let seconds = u32::try_from(ticket::GOOD_FOR.as_secs()).unwrap_or(u32::MAX);
         Ok(Granted { secret, expires_at: Moment::now().plus_seconds(seconds) })
     }
@@ -255,8 +269,14 @@ impl ConsoleService {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&self, id: VmId, secret: &str, is_it: fn(Wanted) -> bool) -> Result<Admitted, NotAdmitted> {
-        self.door.admit(id, secret, is_it)
+    pub fn admit(
+        &self,
+        id: VmId,
+        secret: &str,
+        by: Option<&Principal>,
+        is_it: fn(Wanted) -> bool,
+    ) -> Result<Admitted, NotAdmitted> {
+        self.door.admit(id, secret, by, is_it)
     }
 
     /// The VM's display, as a pipe of RFB.
@@ -497,21 +517,22 @@ mod tests {
         let vm = VmId(uuid::Uuid::from_u128(1));
         let door = Door::default();
         let any = |_: Wanted| true;
+        let root = Principal::by_connection(super::super::auth::Who::LocalRoot, "");
         // One whose ticket was good when the last place was still free.
-        let late = door.ticket(vm, Wanted::Vnc).expect("there is room");
+        let late = door.ticket(vm, Wanted::Vnc, &root).expect("there is room");
         let mut inside: Vec<Admitted> = (0..MOST)
             .map(|_| {
-                let secret = door.ticket(vm, Wanted::Vnc).expect("there is room");
-                door.admit(vm, &secret, any).expect("there is a place")
+                let secret = door.ticket(vm, Wanted::Vnc, &root).expect("there is room");
+                door.admit(vm, &secret, None, any).expect("there is a place")
             })
             .collect();
         let refusal = "1000 consoles are open on this host; close some first";
-        let refused = door.ticket(vm, Wanted::Vnc);
+        let refused = door.ticket(vm, Wanted::Vnc, &root);
         assert!(matches!(&refused, Err(ServiceError::Exhausted(why)) if why == refusal), "{refused:?}");
-        assert_eq!(door.admit(vm, &late, any).expect_err("it is full").to_string(), refusal);
+        assert_eq!(door.admit(vm, &late, None, any).expect_err("it is full").to_string(), refusal);
         // Whoever leaves makes room.
         inside.pop();
-        let secret = door.ticket(vm, Wanted::Vnc).expect("there is room again");
-        assert!(door.admit(vm, &secret, any).is_ok());
+        let secret = door.ticket(vm, Wanted::Vnc, &root).expect("there is room again");
+        assert!(door.admit(vm, &secret, None, any).is_ok());
     }
 }

@@ -141,6 +141,7 @@ fn a_vm_is_made_changed_and_removed() {
     assert_eq!((running.cpu.cores, running.memory.size), (3, Mib(1536)));
 
     record.name = "renamed".to_owned();
+    record.deletion_protection = crate::model::vm::DeletionProtection::On;
     host.tag(id, Some(&identity_of(&record)), Lifetime::Persistent).expect("a running VM is tagged");
     rig.hear(&Notice::DefinitionChanged(id));
     let identity = host.describe(id).expect("it answers").and_then(|described| described.identity);

@@ -12,11 +12,12 @@ use super::tests::vm;
 use super::*;
 use crate::hypervisor::libvirt::Libvirt;
 use crate::hypervisor::{AcceleratorChoice, Hypervisor};
+use crate::model::access::Rights;
 use crate::model::id::DEFAULT_PROJECT;
 use crate::model::node::{ConditionKind, ConditionStatus, NodePhase};
 use crate::model::spec::{Cpu, Disk, Memory, Nic, VmSpec};
 use crate::model::units::{Gib, Mib};
-use crate::model::vm::{Moment, Origin, PowerState};
+use crate::model::vm::{DeletionProtection, Moment, Origin, PowerState};
 use crate::service::core::Core;
 use crate::service::inventory::{Inventory, ReadSpec, Vm};
 use crate::service::node::{Machine, NodeService, ThisMachine, local_node_id};
@@ -136,7 +137,8 @@ async fn the_first_comparison_finds_what_was_seeded() {
 async fn the_verbs_of_the_seed_succeed() {
     let house = open().await;
     let id = vm("dev-workstation").id;
-    let caller = Caller { user: "test".to_owned(), request_id: String::new(), idempotency: None };
+    let caller =
+        Caller { user: "test".to_owned(), rights: Rights::WHOLE, request_id: String::new(), idempotency: None };
     let started = house.vms.start(&caller, id).await.expect("it starts");
     assert_eq!(started.record.state, PowerState::Running);
     house.vms.reboot(&caller, id, Reboot::Graceful).await.expect("it reboots");
@@ -163,6 +165,7 @@ async fn the_verbs_of_the_seed_succeed() {
         spec,
         start_on_create: true,
         autostart: false,
+        deletion_protection: DeletionProtection::Off,
         node_id: None,
     };
     let made = house.vms.create(&caller, wanted).await.expect("it is made");

@@ -74,6 +74,8 @@ fn every_vm_of_ours_has_its_record_again() {
     assert_eq!((vm.description.as_str(), vm.created_by.as_str()), ("a & b", "ann"));
     assert_eq!((vm.created_at, vm.generation), (Moment(1002), 7));
     assert_eq!((vm.start_order, vm.start_delay_sec), (Some(3), Some(9)));
+    let protected = store.vm_all().expect("rows").iter().filter(|vm| vm.deletion_protection.is_on()).count();
+    assert!(vm.deletion_protection.is_on() && protected == 1, "{protected} are protected");
     assert_eq!(vm.guest_os, GuestOs { family: GuestOsFamily::Debian, variant: "debian12".to_owned() });
     let volume = VolumeRef { pool: "default".to_owned(), volume: "web-2.qcow2".to_owned() };
     assert_eq!(vm.owned_volumes, [volume]);

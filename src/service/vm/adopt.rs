@@ -9,11 +9,13 @@ use crate::model::vm::{Moment, Origin};
 
 use super::super::core::blocking;
 use super::super::error::ServiceError;
+use super::super::host_paths::Naming;
 use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::Caller;
 use super::begin::Outcome;
 use super::create::identity;
+use super::quota::Use;
 use super::{VmService, same_name};
 
 impl VmService {
@@ -71,9 +73,17 @@ impl VmService {
     /// Define a lost VM again from its last known definition.
     ///
     /// # Errors
-    /// `Precondition` where it is still defined; libvirt's refusal where it no longer takes the
-    /// definition.
+    /// `Precondition` where it is still defined; `Denied` where its files are not the caller's to
+    /// name; libvirt's refusal where it no longer takes the definition.
     pub async fn redefine(&self, caller: &Caller, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+        self.ready()?;
+        let lost = self.permit(id, Verb::Redefine)?;
+        let (core, rights) = (Arc::clone(&self.core), caller.rights);
+        let denied = move || Naming::of(&core, rights).findings(&core.inventory.spec(&lost), None);
+        let denied = self.core.host(denied).await??;
+        if !denied.is_empty() {
+            return Err(ServiceError::several(denied));
+        }
         let (hold, _, vm) = self
             .begin(caller, id, Verb::Redefine, |vm, _, operation| {
                 if vm.record.definition.0.is_empty() {
@@ -86,6 +96,8 @@ impl VmService {
                         ),
                     });
                 }
+                let again = Use::of_known(&vm.record, &self.core.inventory.spec(vm));
+                self.ensure_quota(caller, Some(id), Use::default(), again)?;
                 operation.intent = Intent::Redefine;
                 Ok(())
             })

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::access::{Privilege, Rights};
 use crate::model::event::Severity;
 use crate::model::id::VmId;
-use crate::model::lifecycle::{Decision, Denial, Pending, Plan, decide};
+use crate::model::lifecycle::{Decision, Denial, Pending, Plan, Situation, decide};
 use crate::model::operation::{Intent, Operation, OperationState, Verb};
 use crate::model::vm::{Moment, PowerState};
 
@@ -39,13 +40,19 @@ impl Outcome {
 type Decided = (Arc<Vm>, Decision, Option<Arc<Running>>);
 
 impl VmService {
-    /// The refusal of a verb, with the VM's name and the reason.
-    pub(super) fn denied(vm: &Vm, verb: Verb, denial: &Denial) -> ServiceError {
+    /// The refusal of a verb, with the VM's name and the reason, to who has these rights.
+    pub(super) fn denied(vm: &Vm, verb: Verb, denial: &Denial, rights: Rights) -> ServiceError {
         let message = denial.sentence(&vm.record.name, vm.record.state, verb);
         match denial {
+            // Told to clear it, who may not would be sent in a circle.
+            Denial::Protected if !rights.has(Privilege::VmProtect) => ServiceError::Denied(format!(
+                "VM \"{}\" is protected against deletion, and only the role admin may clear that",
+                vm.record.name
+            )),
             Denial::Busy(pending) => ServiceError::Busy { operation: pending.operation_id, message },
             Denial::AlreadySo
             | Denial::WrongState(_)
+            | Denial::Protected
             | Denial::NeedsForce
             | Denial::WaitsForDisk(_)
             | Denial::Transient
@@ -78,10 +85,24 @@ impl VmService {
 
     /// May a verb that needs no operation be done now.
     pub(in crate::service) fn permit(&self, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
+        self.permit_to(Rights::WHOLE, id, verb)
+    }
+
+    /// As [`permit`](Self::permit), where the refusal depends on who asks.
+    pub(super) fn permit_to(&self, rights: Rights, id: VmId, verb: Verb) -> Result<Arc<Vm>, ServiceError> {
         let (vm, decision, _) = self.decision(id, verb)?;
         match decision {
             Decision::Now | Decision::Begin(_) => Ok(vm),
-            Decision::Denied(denial) => Err(Self::denied(&vm, verb, &denial)),
+            Decision::Denied(denial) => Err(Self::denied(&vm, verb, &denial, rights)),
+        }
+    }
+
+    /// Protection stands in the way of whatever takes a VM away from here.
+    pub(super) fn ensure_unprotected(vm: &Vm, rights: Rights) -> Result<(), ServiceError> {
+        let situation = Situation { pending: None, ..vm.situation() };
+        match decide(&situation, Verb::ForceDelete) {
+            Decision::Denied(denial @ Denial::Protected) => Err(Self::denied(vm, Verb::ForceDelete, &denial, rights)),
+            Decision::Denied(_) | Decision::Now | Decision::Begin(_) => Ok(()),
         }
     }
 
@@ -101,7 +122,7 @@ impl VmService {
                 Decision::Begin(plan) => plan,
                 // An update of the definition is decided as `Now` and begun as an operation.
                 Decision::Now => Plan::Redefine,
-                Decision::Denied(denial) => return Err(Self::denied(&vm, verb, &denial)),
+                Decision::Denied(denial) => return Err(Self::denied(&vm, verb, &denial, caller.rights)),
             };
             if let Some(holder) = holder {
                 holder.end(EndReason::Preempted);
@@ -131,9 +152,16 @@ impl VmService {
     pub(super) async fn commit_begin(&self, caller: &Caller, running: &Arc<Running>) -> Result<(), ServiceError> {
         let core = Arc::clone(&self.core);
         let operation = running.operation();
-        let key = caller.idempotency;
+        let (key, rights) = (caller.idempotency, caller.rights);
         let committed = blocking(move || {
-            core.transact(|tx, _, _| {
+            core.transact(|tx, picture, _| {
+                // Decided before, and once more in the order of commits: a protection that was
+                // acknowledged since then holds.
+                if matches!(operation.intent, Intent::Delete(_))
+                    && let Some(vm) = operation.resource_id.parse().ok().and_then(|id: VmId| picture.vms.get(&id))
+                {
+                    Self::ensure_unprotected(vm, rights)?;
+                }
                 tx.operation_put(&operation)?;
                 if let Some(key) = key {
                     tx.idempotency_begin(&key.key, &key.body, operation.id)?;

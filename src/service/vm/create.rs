@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::hypervisor::{Hypervisor, Undefine};
+use crate::hypervisor::Hypervisor;
 use crate::model::definition::{NewVolume, VmIdentity};
 use crate::model::event::Severity;
 use crate::model::id::{NodeId, VmId};
@@ -19,7 +19,9 @@ use super::super::operations::{EndReason, Hold, Running, new_operation};
 use super::super::requests::{Caller, CreateVm};
 use super::VmService;
 use super::begin::{Outcome, ended_by};
+use super::delete::off_and_undefined;
 use super::preflight::Check;
+use super::quota::Use;
 
 /// A VM that could be made.
 #[derive(Debug)]
@@ -44,12 +46,13 @@ impl VmService {
     pub async fn create(&self, caller: &Caller, wanted: CreateVm) -> Result<Arc<Vm>, ServiceError> {
         let start_after = wanted.start_on_create;
         let (running, intent) = loop {
-            let intent = self.intend(&wanted, &caller.user).await?;
+            let intent = self.intend(&wanted, caller).await?;
             let mut operation =
                 new_operation(caller, Verb::Create, intent.vm.id.to_string(), Intent::Create(Box::new(intent.clone())));
             operation.cancel = Cancel::Possible;
             let running = {
                 let _promising = self.nodes.promising();
+                self.ensure_quota(caller, None, Use::default(), Use::of_new(&wanted.spec))?;
                 if start_after {
                     self.nodes.admit(&wanted.spec)?;
                 }
@@ -107,20 +110,20 @@ impl VmService {
     ///
     /// # Errors
     /// What the creation itself would be refused for.
-    pub async fn create_plan(&self, wanted: &CreateVm, user: &str) -> Result<CreatePlan, ServiceError> {
-        let look = self.preflight(wanted, user).await?;
+    pub async fn create_plan(&self, wanted: &CreateVm, caller: &Caller) -> Result<CreatePlan, ServiceError> {
+        let look = self.preflight(wanted, caller).await?;
         let mut vm = Vm::of_record(look.record);
         vm.autostart = Autostart::from_flag(wanted.autostart);
         Ok(CreatePlan { vm, checks: look.checks })
     }
 
     /// Everything decided and looked up; of all effects only that pools are started.
-    async fn intend(&self, wanted: &CreateVm, user: &str) -> Result<CreateIntent, ServiceError> {
-        let mut look = self.preflight(wanted, user).await?;
+    async fn intend(&self, wanted: &CreateVm, caller: &Caller) -> Result<CreateIntent, ServiceError> {
+        let mut look = self.preflight(wanted, caller).await?;
         if !look.waiting.is_empty() {
             let (core, pools) = (Arc::clone(&self.core), look.waiting);
             self.core.host(move || ready_pools(core.hypervisor.as_ref(), &pools)).await??;
-            look = self.preflight(wanted, user).await?;
+            look = self.preflight(wanted, caller).await?;
         }
         if !look.volumes.is_empty() {
             let (core, volumes) = (Arc::clone(&self.core), look.volumes.clone());
@@ -279,6 +282,7 @@ pub(crate) fn identity(record: &VmRecord) -> VmIdentity {
         generation: record.generation,
         start_order: record.start_order,
         start_delay_sec: record.start_delay_sec,
+        deletion_protection: record.deletion_protection,
         guest_os_family: record.guest_os.family,
         guest_os_variant: record.guest_os.variant.clone(),
         owned_volumes: record.owned_volumes.clone(),
@@ -299,16 +303,11 @@ fn created(vm: &mut Vm, described: DescribedVm) {
 /// # Errors
 /// The hypervisor's; run it again later.
 pub(crate) fn undo(hypervisor: &dyn Hypervisor, id: VmId, volumes: &[NewVolume]) -> Result<(), ServiceError> {
-    hypervisor.power_off(id).or_else(absent_is_done)?;
-    hypervisor.undefine(id, Undefine::WithState)?;
+    off_and_undefined(hypervisor, id)?;
     for volume in volumes {
         hypervisor.volume_delete(&volume.at)?;
     }
     Ok(())
-}
-
-fn absent_is_done(error: crate::hypervisor::HypervisorError) -> crate::hypervisor::Result<()> {
-    if let crate::hypervisor::HypervisorError::NoSuchVm(_) = error { Ok(()) } else { Err(error) }
 }
 
 /// The record of a creation that failed goes; its operation stays, with the reason.

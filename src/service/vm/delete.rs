@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use crate::hypervisor::{Hypervisor, Undefine};
+use crate::model::access::{Privilege, Rights};
 use crate::model::event::Severity;
 use crate::model::id::VmId;
 use crate::model::lifecycle::{Denial, Pending, Plan};
 use crate::model::operation::{DeleteIntent, Intent, Verb};
-use crate::model::vm::{Lifetime, Origin};
+use crate::model::vm::{Lifetime, Origin, PowerState};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
@@ -24,7 +25,8 @@ impl VmService {
     /// used by no other VM; what stays is named in the event.
     ///
     /// # Errors
-    /// `Precondition` where it is on and `force` was not sent.
+    /// `Precondition` where it is on and `force` was not sent, or where it is protected; to who may
+    /// not clear that, `Denied`.
     pub async fn delete(&self, caller: &Caller, id: VmId, how: DeleteVm) -> Result<(), ServiceError> {
         if how.remove_from_inventory_only {
             return self.remove_from_inventory(caller, id).await;
@@ -68,8 +70,17 @@ impl VmService {
         }
     }
 
-    /// May our record alone go.
-    pub(super) fn permit_forgetting(&self, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+    /// May our record alone go. What is still defined is given to the host by that, the reverse of an
+    /// adoption: it counts in nobody's quota any more, and nobody's protection holds it.
+    pub(super) fn permit_forgetting(&self, rights: Rights, id: VmId) -> Result<Arc<Vm>, ServiceError> {
+        let vm = self.get(id)?;
+        Self::ensure_unprotected(&vm, rights)?;
+        if !rights.has(Privilege::VmAdopt) && vm.record.state != PowerState::Lost {
+            return Err(ServiceError::Denied(format!(
+                "remove_from_inventory_only gives VM \"{}\" to the host; that needs the role admin",
+                vm.record.name
+            )));
+        }
         self.permit(id, Verb::Update).or_else(|error| match self.get(id) {
             // Of a transient VM only our own facts go; that it allows.
             Ok(vm) if vm.lifetime == Lifetime::Transient && vm.operation.is_none() => Ok(vm),
@@ -80,14 +91,14 @@ impl VmService {
     /// Our record goes, libvirt's VM stays and shows up as one of the host's.
     async fn remove_from_inventory(&self, caller: &Caller, id: VmId) -> Result<(), ServiceError> {
         self.ready()?;
-        let vm = self.permit_forgetting(id)?;
+        let vm = self.permit_forgetting(caller.rights, id)?;
         let intent = DeleteIntent { vm: id, volumes: Vec::new(), kept: Vec::new(), inventory_only: true };
         // Held, or the reconciler would write the metadata again that is taken away here.
         let operation = new_operation(caller, Verb::Delete, id.to_string(), Intent::Delete(intent.clone()));
         let running = self.operations.take(operation).map_err(|holder| {
             let holder = holder.operation();
             let pending = Pending { verb: holder.verb, operation_id: holder.id, since: holder.created_at };
-            Self::denied(&vm, Verb::Delete, &Denial::Busy(pending))
+            Self::denied(&vm, Verb::Delete, &Denial::Busy(pending), caller.rights)
         })?;
         self.commit_begin(caller, &running).await?;
         let hold = Hold::new(running, Arc::clone(&self.operations));
@@ -129,6 +140,19 @@ fn gone_step(plan: Plan) -> &'static str {
     }
 }
 
+/// Power a VM off and undefine it, and leave nothing of it that runs. A start may come in between: by
+/// another's hand, or late, by a call into libvirt whose process was killed. The VM is then undefined
+/// while it runs, and would run on without a definition.
+pub(super) fn off_and_undefined(hypervisor: &dyn Hypervisor, id: VmId) -> crate::hypervisor::Result<()> {
+    let absent_is_done = |result| match result {
+        Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => Ok(()),
+        other => other,
+    };
+    absent_is_done(hypervisor.power_off(id))?;
+    hypervisor.undefine(id, Undefine::WithState)?;
+    if hypervisor.look(id)?.is_some() { absent_is_done(hypervisor.power_off(id)) } else { Ok(()) }
+}
+
 /// Remove the VM from the host; volumes that could not be deleted come back with the reason. Safe
 /// to run twice, and after a crash at any point of it.
 pub(crate) fn remove(
@@ -147,12 +171,8 @@ pub(crate) fn remove(
         return Ok(Vec::new());
     }
     if plan == Plan::PowerOffThenUndefine {
-        match hypervisor.power_off(intent.vm) {
-            Ok(()) | Err(crate::hypervisor::HypervisorError::NoSuchVm(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if plan != Plan::Forget {
+        off_and_undefined(hypervisor, intent.vm)?;
+    } else if plan != Plan::Forget {
         hypervisor.undefine(intent.vm, Undefine::WithState)?;
     }
     let mut left = Vec::new();

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::host::paths;
+use crate::model::access::Rights;
 use crate::model::definition::{PoolFacts, TpmState, VolumeFacts, VolumeRef};
 use crate::model::id::VmId;
 use crate::model::operation::Verb;
@@ -84,12 +85,12 @@ impl VmService {
     ///
     /// # Errors
     /// As there: a deletion that would be refused has no plan.
-    pub async fn delete_plan(&self, id: VmId, how: DeleteVm) -> Result<DeletionPlan, ServiceError> {
+    pub async fn delete_plan(&self, rights: Rights, id: VmId, how: DeleteVm) -> Result<DeletionPlan, ServiceError> {
         self.ready()?;
         let vm = if how.remove_from_inventory_only {
-            self.permit_forgetting(id)?
+            self.permit_forgetting(rights, id)?
         } else {
-            self.permit(id, if how.force { Verb::ForceDelete } else { Verb::Delete })?
+            self.permit_to(rights, id, if how.force { Verb::ForceDelete } else { Verb::Delete })?
         };
         let core = std::sync::Arc::clone(&self.core);
         self.core.host(move || plan(&core, &vm, how)).await?

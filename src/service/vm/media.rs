@@ -11,7 +11,8 @@ use crate::model::operation::{Intent, Verb};
 use crate::model::spec::VmSpec;
 use crate::model::validate;
 
-use super::super::error::ServiceError;
+use super::super::error::{Finding, FindingKind, ServiceError};
+use super::super::host_paths::Naming;
 use super::super::inventory::Vm;
 use super::super::requests::Caller;
 use super::VmService;
@@ -31,7 +32,8 @@ impl VmService {
     /// Put a file of the host into a drive; what was in it comes out first.
     ///
     /// # Errors
-    /// `Invalid` for a path that QEMU cannot read, with the remedy; `NotFound` for a drive that is not
+    /// `Denied` for one that is not the caller's to name; `Invalid` for a path that QEMU cannot read,
+    /// with the remedy; `NotFound` for a drive that is not
     /// there; `Precondition` where the guest holds the tray.
     pub async fn mount_iso(
         &self,
@@ -48,8 +50,14 @@ impl VmService {
         if let Some(violation) = validate::host_path(&path, "iso_path") {
             return Err(ServiceError::Invalid(vec![violation]));
         }
-        let asked = path.clone();
-        self.core.ask(move |h| Ok(readable(h, &asked))).await??;
+        let (core, asked, rights) = (Arc::clone(&self.core), path.clone(), caller.rights);
+        let look = move || {
+            if let Some(told) = Naming::of(&core, rights).file(&asked)? {
+                return Err(ServiceError::several(vec![Finding::new("iso_path", FindingKind::Denied, told)]));
+            }
+            readable(core.hypervisor.as_ref(), &asked)
+        };
+        self.core.host(look).await??;
         self.change_media(caller, id, Verb::MountIso, how, path).await
     }
 

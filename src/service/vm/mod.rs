@@ -11,6 +11,7 @@ mod media;
 mod options;
 mod power;
 mod preflight;
+mod quota;
 mod resolve;
 mod show;
 mod update;

@@ -176,6 +176,7 @@ mod tests {
             allocation_bytes: 5,
             format,
             kind,
+            is_file: true,
             backing_path: None,
         };
         let (raw, qcow2) = (Some(DiskFormat::Raw), Some(DiskFormat::Qcow2));

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hypervisor::{Accelerator, HostOffer, Hypervisor, HypervisorError};
+use crate::model::access::{Privilege, Rights};
 use crate::model::definition::{DefinitionText, NewVolume, VmDefinition};
 use crate::model::id::VmId;
 use crate::model::spec::{Firmware, GuestOsFamily, VmSpec};
@@ -23,8 +24,9 @@ use crate::model::vm::{Moment, Origin, PowerState, VmRecord};
 use super::super::core::Core;
 use super::super::error::{Finding, FindingKind, ServiceError};
 use super::super::inventory::Vm;
-use super::super::requests::CreateVm;
+use super::super::requests::{Caller, CreateVm};
 use super::create::identity;
+use super::quota::Use;
 use super::resolve::{Devices, Host, hypervisor_name};
 use super::{VmService, same_name};
 
@@ -158,12 +160,15 @@ impl VmService {
     ///
     /// # Errors
     /// Everything that stands in its way, at once; `Unavailable` while libvirt is.
-    pub(super) async fn preflight(&self, wanted: &CreateVm, user: &str) -> Result<Preflight, ServiceError> {
+    pub(super) async fn preflight(&self, wanted: &CreateVm, caller: &Caller) -> Result<Preflight, ServiceError> {
         let mut report = Report::default();
         let violations = validate::vm_create(&wanted.name, &wanted.description, &wanted.labels, &wanted.spec);
         report.findings.extend(violations.into_iter().map(Finding::from));
         if let Err(error) = self.ready() {
             return Err(if report.findings.is_empty() { error } else { ServiceError::several(report.findings) });
+        }
+        if wanted.deletion_protection.is_on() && !caller.rights.has(Privilege::VmProtect) {
+            report.stop("deletion_protection", FindingKind::Denied, "only the role admin may set or clear it");
         }
         if let Err(error) = self.placed(wanted.node_id).and_then(|node| self.nodes.ensure_schedulable(node)) {
             report.stop_by("node_id", error)?;
@@ -172,10 +177,13 @@ impl VmService {
             let taken = format!("the project has a VM named \"{}\" already: {other}", wanted.name);
             report.stop("name", FindingKind::AlreadyExists, taken);
         }
+        for over in self.over_quota(caller, None, Use::default(), Use::of_new(&wanted.spec)) {
+            report.stop(&over.field, over.kind, over.description);
+        }
         self.room_for(wanted, &mut report)?;
         let core = Arc::clone(&self.core);
-        let (asked, user, bridges) = (wanted.clone(), user.to_owned(), self.nodes.bridges());
-        self.core.host(move || look(&core, asked, &user, bridges, report)).await?
+        let (asked, caller, bridges) = (wanted.clone(), caller.clone(), self.nodes.bridges());
+        self.core.host(move || look(&core, asked, &caller, bridges, report)).await?
     }
 
     /// Look at what a VM needs to boot, where a start of it would boot.
@@ -235,7 +243,7 @@ impl VmService {
 /// Whether everything is there that a VM needs to boot. Blocks.
 fn startable(core: &Core, vm: &Vm) -> Result<(), ServiceError> {
     let mut report = Report::default();
-    let host = Host::of(core, core.hypervisor.offer()?, Vec::new());
+    let host = Host::of(core, core.hypervisor.offer()?, Vec::new(), Rights::WHOLE);
     Devices::new(&host, &mut report, true).startable(&core.inventory.spec(vm))?;
     if report.findings.is_empty() {
         return Ok(());
@@ -256,7 +264,7 @@ fn human(size: Mib) -> String {
 fn look(
     core: &Core,
     wanted: CreateVm,
-    user: &str,
+    caller: &Caller,
     bridges: Vec<String>,
     mut report: Report,
 ) -> Result<Preflight, ServiceError> {
@@ -264,16 +272,22 @@ fn look(
     let offer = hypervisor.offer()?;
     let id = VmId::random();
     offered(&offer, &wanted.spec, &mut report);
-    let host = Host::of(core, Arc::clone(&offer), bridges);
+    let host = Host::of(core, Arc::clone(&offer), bridges, caller.rights);
     let mut spec = wanted.spec.clone();
     let is_sane =
         [spec.disks.len(), spec.cdroms.len(), spec.nics.len()].iter().all(|count| *count <= DEVICES_LOOKED_AT);
+    if is_sane {
+        // First: of what may not be named nothing else is told.
+        for found in host.naming.findings(&spec, None)? {
+            report.stop(&found.field, found.kind, found.description);
+        }
+    }
     let mut devices = Devices::new(&host, &mut report, wanted.start_on_create);
     if is_sane {
         devices.resolve(id, &wanted.name, &mut spec)?;
     }
     let Devices { volumes, waiting, .. } = devices;
-    let mut record = record(core, wanted, user, id, &spec, &volumes);
+    let mut record = record(core, wanted, &caller.user, id, &spec, &volumes);
     if report.findings.is_empty() {
         let definition =
             VmDefinition { id, hypervisor_name: record.hypervisor_name.clone(), identity: identity(&record), spec };
@@ -400,6 +414,7 @@ fn record(core: &Core, wanted: CreateVm, user: &str, id: VmId, spec: &VmSpec, vo
         generation: 1,
         start_order: None,
         start_delay_sec: None,
+        deletion_protection: wanted.deletion_protection,
         guest_os: spec.guest_os.clone(),
         owned_volumes: volumes.iter().map(|volume| volume.at.clone()).collect(),
         disk_sizes,

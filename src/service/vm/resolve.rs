@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::host::HostRoot;
 use crate::host::paths::{self, Access, Fault, Kind, Opener};
 use crate::hypervisor::{HostOffer, Hypervisor, NetworkInfo};
+use crate::model::access::Rights;
 use crate::model::definition::{NewVolume, PoolFacts, VolumeRef};
 use crate::model::id::VmId;
 use crate::model::spec::{Disk, DiskFormat, DiskProvisioning, Nic, VmSpec};
@@ -16,6 +17,7 @@ use crate::model::units::human_bytes;
 
 use super::super::core::Core;
 use super::super::error::{FindingKind, ServiceError};
+use super::super::host_paths::Naming;
 use super::super::inventory::{Inventory, Picture};
 use super::preflight::{Report, Subject};
 
@@ -30,13 +32,16 @@ pub(super) struct Host<'a> {
     pub inventory: &'a Inventory,
     offer: Arc<HostOffer>,
     pub opener: Opener,
+    /// What the caller may name of it.
+    pub naming: Naming<'a>,
     bridges: Vec<String>,
 }
 
 impl<'a> Host<'a> {
-    pub fn of(core: &'a Core, offer: Arc<HostOffer>, bridges: Vec<String>) -> Self {
+    pub fn of(core: &'a Core, offer: Arc<HostOffer>, bridges: Vec<String>, rights: Rights) -> Self {
         let opener = Opener::of_qemu(&HostRoot::default(), offer.qemu_ids);
-        Self { hypervisor: core.hypervisor.as_ref(), inventory: &core.inventory, offer, opener, bridges }
+        let naming = Naming::of(core, rights);
+        Self { hypervisor: core.hypervisor.as_ref(), inventory: &core.inventory, offer, opener, naming, bridges }
     }
 }
 
@@ -190,6 +195,12 @@ impl<'a> Devices<'a> {
         if disk.format.is_none() {
             let told = format!("the pool does not say the format of volume \"{}\"; set QCOW2 or RAW", at.volume);
             self.report.stop(&format, FindingKind::Invalid, told);
+            return Ok(());
+        }
+        if let Some(image) = disk.format
+            && let Some(told) = self.host.naming.image(&disk.path, image)?
+        {
+            self.report.stop(&format!("{field}.volume_id"), FindingKind::Denied, told);
             return Ok(());
         }
         self.format(&format, &disk.path, disk.format)?;

@@ -4,21 +4,25 @@
 
 use std::sync::Arc;
 
+use crate::model::access::{Privilege, Rights};
 use crate::model::definition::DefinitionText;
 use crate::model::event::Severity;
 use crate::model::id::VmId;
+use crate::model::lifecycle::{Denial, Pending};
 use crate::model::operation::{Intent, Verb};
 use crate::model::spec::VmSpec;
 use crate::model::validate;
-use crate::model::vm::{Autostart, Lifetime, Moment, PowerState, VmRecord};
+use crate::model::vm::{Autostart, DeletionProtection, Lifetime, Moment, PowerState, VmRecord};
 
 use super::super::core::{Core, blocking};
 use super::super::error::ServiceError;
+use super::super::host_paths::Naming;
 use super::super::idempotency::begun;
 use super::super::inventory::Vm;
 use super::super::requests::{Caller, SpecPart, UpdateVm};
 use super::begin::{Outcome, is_on};
 use super::create::identity;
+use super::quota::Use;
 use super::resolve::hypervisor_name;
 use super::{VmService, same_name};
 
@@ -27,10 +31,15 @@ impl VmService {
     ///
     /// # Errors
     /// `Invalid` with every broken rule, `Stale` where `resource_version` is not the present one,
-    /// `AlreadyExists` for a name taken in the project, `Precondition`, `Busy`.
+    /// `AlreadyExists` for a name taken in the project, `Precondition`, `Busy`, `Denied` for a file or
+    /// a protection that is not the caller's to name, `Exhausted` past the caller's quota.
     pub async fn update(&self, caller: &Caller, id: VmId, wanted: UpdateVm) -> Result<Arc<Vm>, ServiceError> {
         self.ready()?;
         let vm = self.permit(id, Verb::Update)?;
+        // Naming it is enough: what it is may change before this is committed.
+        if wanted.deletion_protection.is_some() && !caller.rights.has(Privilege::VmProtect) {
+            return Err(not_protecting());
+        }
         fresh(&vm, wanted.resource_version.as_deref())?;
         let spec = wanted.spec.as_ref().map(|(new, parts)| merged(&self.core.inventory.spec(&vm), new, parts));
         let mut violations = Vec::new();
@@ -100,8 +109,18 @@ impl VmService {
         let core = Arc::clone(&self.core);
         let user = caller.user.clone();
         let key = caller.idempotency;
+        let operations = Arc::clone(&self.operations);
         let changed = blocking(move || {
             core.transact(|tx, picture, edits| {
+                // A deletion that has begun is not held up by a protection that comes after it.
+                if wanted.deletion_protection.is_some()
+                    && let Some(vm) = picture.vms.get(&id)
+                    && let Some(holder) = operations.holder(&id.to_string()).map(|holder| holder.operation())
+                    && matches!(holder.verb, Verb::Delete | Verb::ForceDelete)
+                {
+                    let pending = Pending { verb: holder.verb, operation_id: holder.id, since: holder.created_at };
+                    return Err(Self::denied(vm, Verb::Update, &Denial::Busy(pending), Rights::WHOLE));
+                }
                 let mut vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?.edit();
                 fresh(&vm, wanted.resource_version.as_deref())?;
                 let before = vm.record.clone();
@@ -115,13 +134,7 @@ impl VmService {
                 vm.autostart = autostart.unwrap_or(vm.autostart);
                 vm.record.updated_at = Moment::now();
                 tx.vm_put(&vm.record)?;
-                let event = core.vm_event(
-                    id,
-                    "vm.updated",
-                    format!("VM \"{}\" was changed", vm.record.name),
-                    Severity::Info,
-                    &user,
-                );
+                let event = core.vm_event(id, "vm.updated", told(&before, &vm.record), Severity::Info, &user);
                 tx.event_append(&event)?;
                 begun(tx, key)?;
                 edits.put(vm);
@@ -147,12 +160,14 @@ impl VmService {
             let core = Arc::clone(&self.core);
             let wanted = wanted.clone();
             let spec = spec.clone();
-            self.core.host(move || edited(&core, id, &wanted, &spec)).await??
+            let rights = caller.rights;
+            self.core.host(move || edited(&core, id, &wanted, &spec, rights)).await??
         };
-        let intended = next.clone();
+        let (intended, wanted_spec) = (next.clone(), spec.clone());
         let (hold, _, vm) = self
             .begin(caller, id, Verb::Update, move |vm, _, operation| {
                 fresh(vm, wanted.resource_version.as_deref())?;
+                self.ensure_quota(caller, Some(id), Use::of(&self.core.inventory.spec(vm)), Use::of(&wanted_spec))?;
                 operation.intent = Intent::Update { vm: Box::new(intended.clone()) };
                 Ok(())
             })
@@ -196,9 +211,19 @@ impl VmService {
 }
 
 /// The record and the definition that the update asks for.
-fn edited(core: &Core, id: VmId, wanted: &UpdateVm, spec: &VmSpec) -> Result<(VmRecord, DefinitionText), ServiceError> {
+fn edited(
+    core: &Core,
+    id: VmId,
+    wanted: &UpdateVm,
+    spec: &VmSpec,
+    rights: Rights,
+) -> Result<(VmRecord, DefinitionText), ServiceError> {
     let picture = core.inventory.picture();
     let vm = picture.vms.get(&id).ok_or_else(|| ServiceError::no_vm(id))?;
+    let denied = Naming::of(core, rights).findings(spec, Some(&core.inventory.spec(vm)))?;
+    if !denied.is_empty() {
+        return Err(ServiceError::several(denied));
+    }
     let mut next = vm.record.clone();
     apply_facts(&mut next, wanted);
     next.generation += 1;
@@ -239,6 +264,28 @@ fn apply_facts(record: &mut VmRecord, wanted: &UpdateVm) {
     if let Some(delay) = wanted.start_delay_sec {
         record.start_delay_sec = delay;
     }
+    if let Some(protection) = wanted.deletion_protection {
+        record.deletion_protection = protection;
+    }
+}
+
+/// What an update did to our facts.
+fn told(before: &VmRecord, now: &VmRecord) -> String {
+    let name = &now.name;
+    match (before.deletion_protection, now.deletion_protection) {
+        (DeletionProtection::Off, DeletionProtection::On) => format!("VM \"{name}\" is protected against deletion"),
+        (DeletionProtection::On, DeletionProtection::Off) => {
+            format!("VM \"{name}\" is no longer protected against deletion")
+        }
+        (DeletionProtection::On, DeletionProtection::On) | (DeletionProtection::Off, DeletionProtection::Off) => {
+            format!("VM \"{name}\" was changed")
+        }
+    }
+}
+
+/// The refusal of who sets or clears the protection and may not.
+pub(super) fn not_protecting() -> ServiceError {
+    ServiceError::Denied("deletion_protection: only the role admin may set or clear it".to_owned())
 }
 
 /// `resource_version`, where sent, must be the present one.

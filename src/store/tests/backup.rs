@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::backup::{BackupKind, BackupName};
-use crate::store::{Backup, BackupError, BackupStatus};
+use crate::store::{AuditFilter, Backup, BackupError, BackupStatus, Ended};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
@@ -21,6 +21,39 @@ fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// What a session or a token was once good for is over; who may sign in is kept.
+#[test]
+fn sessions_and_tokens_are_not_restored() {
+    let (_directory, path) = place();
+    let store = Store::open(&path).expect("a new file");
+    fill(&store, 0, 3);
+    done(&store, |tx| {
+        golden::users().iter().try_for_each(|user| tx.user_put(user))?;
+        tx.token_put(&golden::token())?;
+        tx.session_put(&golden::session())?;
+        tx.audit_append(&[golden::audited("ok")])
+    });
+    let made = back_up(&store);
+    let bytes = std::fs::read(&made.path).expect("the backup");
+    drop(store);
+    let restored = Store::restore(&made.path, &path).expect("nobody has it open");
+    assert_eq!((restored.vms, restored.users), (3, golden::users().len()));
+    assert_eq!(restored.ended, Ended { sessions: 1, tokens: 1 });
+    let store = Store::open(&path).expect("it was looked at");
+    assert_eq!((store.session_all(), store.token_all()), (Ok(vec![]), Ok(vec![])));
+    assert_eq!(store.user_all(), Ok(golden::users()));
+    assert_eq!(store.audit_after(&AuditFilter::default(), 0, 10), Ok(vec![(1, golden::audited("ok"))]));
+    assert_eq!(store.verify(), Ok(()));
+    assert_eq!(std::fs::read(&made.path).expect("the backup"), bytes, "the backup stays what it was");
+    drop(store);
+
+    // Of a format that knew neither.
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/store/format-1.redb");
+    let restored = Store::restore(&old, &path).expect("an old backup");
+    assert_eq!((restored.users, restored.ended), (0, Ended::default()));
+    assert!(Store::open(&path).is_ok_and(|store| store.user_all() == Ok(vec![])));
 }
 
 struct Stop<'a>(&'a AtomicBool);

@@ -286,7 +286,7 @@ fn a_newer_format_and_a_newer_record_are_named() {
     };
     let (_newer, path) = with(&|tx| tx.setting_put("schema_version", &7_u32.to_be_bytes()));
     let refused = Store::open(&path).err();
-    assert!(matches!(refused, Some(OpenError::Newer { found: 7, known: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(OpenError::Newer { found: 7, known: 3, .. })), "{refused:?}");
     figures.judge("a newer format", &path, &wanted);
 
     let (_odd, path) = with(&|tx| tx.setting_put("schema_version", b"seven"));
@@ -296,12 +296,12 @@ fn a_newer_format_and_a_newer_record_are_named() {
         let mut vms = tx.tx.open_table(VMS)?;
         let mut bytes =
             vms.get(vm_id(1).as_bytes().as_slice())?.map(|value| value.value().to_vec()).unwrap_or_default();
-        bytes[0] = 2;
+        bytes[0] = 3;
         vms.insert(vm_id(1).as_bytes().as_slice(), bytes.as_slice())?;
         Ok(())
     });
     let refused = Store::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(refused.contains("version is 2") && refused.contains("vms"), "{refused}");
+    assert!(refused.contains("version is 3") && refused.contains("vms"), "{refused}");
     figures.judge("a newer record", &path, &wanted);
 
     let (_table, path) = with(&|tx| tx.tx.delete_table(ROWS[6]).map(drop).map_err(StoreError::from));

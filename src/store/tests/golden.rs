@@ -12,7 +12,7 @@ use crate::model::operation::DeleteIntent;
 use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::{Activity, PausedReason};
 use crate::store::codec::{Record, decode, encode};
-use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, OperationV2, VmV1, VmV2, operation_of, vm_of};
 use crate::store::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use crate::store::stored_node::NodeV1;
 
@@ -47,6 +47,23 @@ fn vms() -> Vec<VmRecord> {
     "its disk is full".clone_into(&mut vms[4].error_message);
     "undefined outside".clone_into(&mut vms[6].lost_reason);
     vms
+}
+
+/// Those of format 3, which knows protection.
+fn vms_3() -> Vec<VmRecord> {
+    let protected = |vm: VmRecord| VmRecord {
+        deletion_protection: DeletionProtection::from_flag(vm.generation.is_multiple_of(2)),
+        ..vm
+    };
+    vms().into_iter().map(protected).collect()
+}
+
+/// Those of format 3: a protected VM in an intent.
+fn operations_3() -> Vec<Operation> {
+    let mut operations = operations();
+    let vm = VmRecord { deletion_protection: DeletionProtection::On, ..vm(3) };
+    operations[2].intent = Intent::Update { vm: Box::new(vm) };
+    operations
 }
 
 /// The operations of the golden file: one of each intent.
@@ -135,9 +152,9 @@ pub(super) fn audited(code: &str) -> AuditEntry {
 fn write(path: &Path) {
     let store = Store::open(path).expect("a new file");
     done(&store, |tx| {
-        vms().iter().try_for_each(|vm| tx.vm_put(vm))?;
+        vms_3().iter().try_for_each(|vm| tx.vm_put(vm))?;
         (0..3).try_for_each(|n| tx.node_create(&node(n)))?;
-        operations().iter().try_for_each(|operation| tx.operation_put(operation))?;
+        operations_3().iter().try_for_each(|operation| tx.operation_put(operation))?;
         (1..=6).try_for_each(|n| tx.event_append(&event(n)).map(drop))?;
         let answer = Some((String::new(), b"answer".to_vec()));
         let row = IdempotencyV1 { body: [8; 32], created_at_us: JULY, operation: [4; 16], answer };
@@ -153,22 +170,32 @@ fn write(path: &Path) {
 
 #[test]
 fn a_file_of_format_1_is_read_whole_and_led_to_today() {
-    let (_directory, path) = read_whole("format-1.redb");
+    let (_directory, path) = read_whole("format-1.redb", &vms(), &operations());
     let store = Store::open(&path).expect("it opens again");
     assert_eq!((store.user_all(), store.session_all(), store.token_all()), (Ok(vec![]), Ok(vec![]), Ok(vec![])));
     assert_eq!(store.audit_after(&AuditFilter::default(), 0, 10), Ok(vec![]));
 }
 
 #[test]
-fn a_file_of_format_2_is_read_whole() {
-    let kept = golden("format-2.redb");
+fn a_file_of_format_2_is_read_whole_and_led_to_today() {
+    let (_directory, path) = read_whole("format-2.redb", &vms(), &operations());
+    who_gets_in_is_read(&path);
+}
+
+#[test]
+fn a_file_of_format_3_is_read_whole() {
+    let kept = golden("format-3.redb");
     if blessing() {
         let (_directory, path) = place();
         write(&path);
         std::fs::copy(&path, &kept).expect("the golden file is written");
     }
-    let (_directory, path) = read_whole("format-2.redb");
-    let store = Store::open(&path).expect("it opens again");
+    let (_directory, path) = read_whole("format-3.redb", &vms_3(), &operations_3());
+    who_gets_in_is_read(&path);
+}
+
+fn who_gets_in_is_read(path: &Path) {
+    let store = Store::open(path).expect("it opens again");
     assert_eq!(store.user_all(), Ok(users()));
     assert_eq!(store.token_all(), Ok(vec![token()]));
     assert_eq!(store.session_all(), Ok(vec![session()]));
@@ -176,25 +203,25 @@ fn a_file_of_format_2_is_read_whole() {
     assert_eq!(store.audit_after(&AuditFilter::default(), 0, 10), Ok(audited));
 }
 
-/// All that both formats have, twice, in a copy of the golden file.
-fn read_whole(name: &str) -> (tempfile::TempDir, PathBuf) {
+/// All that every format has, twice, in a copy of the golden file.
+fn read_whole(name: &str, vms: &[VmRecord], operations: &[Operation]) -> (tempfile::TempDir, PathBuf) {
     let kept = golden(name);
     let (directory, path) = place();
     std::fs::copy(&kept, &path).expect("the golden file is there");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
     for opening in ["first", "second"] {
         let store = Store::open(&path).expect("the golden file opens");
-        assert_eq!(store.vm_all(), Ok(vms()), "{opening} opening");
+        assert_eq!(store.vm_all().as_deref(), Ok(vms), "{opening} opening");
         assert_eq!(store.node_list(&NodeFilter::default()), Ok((0..3).map(node).collect()));
         let (mut found, total) = store.operation_list(&OperationFilter::default(), 100, None).expect("a list");
         found.reverse();
-        assert_eq!((found, total), (operations(), 5));
+        assert_eq!((found.as_slice(), total), (operations, 5));
         assert_eq!(store.operations_unfinished().map(|found| found.len()), Ok(1));
         let events = store.event_list(&EventFilter { limit: 100, ..EventFilter::default() }).expect("a list");
         let events: Vec<(u64, Event)> = events.into_iter().rev().map(|it| (it.sequence, it.event)).collect();
         assert_eq!(events, (1..=6).map(|n| (u64::from(n), event(n))).collect::<Vec<_>>());
         assert_eq!(store.setting("node_id"), Ok(Some(node_id(0).as_bytes().to_vec())));
-        assert_eq!(store.setting("schema_version"), Ok(Some(vec![0, 0, 0, 2])));
+        assert_eq!(store.setting("schema_version"), Ok(Some(vec![0, 0, 0, 3])));
         let table = store.read().expect("a reader").open_table(tables::IDEMPOTENCY).expect("a table");
         let row = table.get([7; 32].as_slice()).expect("a row").expect("the key").value().to_vec();
         let row = decode::<IdempotencyV1>(&row, "golden").expect("a record");
@@ -203,7 +230,7 @@ fn read_whole(name: &str) -> (tempfile::TempDir, PathBuf) {
         assert_eq!(store.verify(), Ok(()));
         // What was read can be worked with.
         done(&store, |tx| {
-            tx.vm_update(&vms()[0])?;
+            tx.vm_update(&vms[0])?;
             tx.vm_create(&vm(50))?;
             tx.vm_delete(vm_id(50))
         });
@@ -270,11 +297,39 @@ fn each_record_of_format_2_lies_in_the_same_bytes() {
     text += &line("of Root", &SessionV1::from(&session()));
     text += &line("ok", &AuditV1::from(&audited("ok")));
     let at = golden("records-2.txt");
+    let kept = std::fs::read_to_string(&at).expect("the golden records are there");
+    assert_eq!(text, kept, "a stored record changed its bytes: make a V2 of it instead");
+}
+
+#[test]
+fn each_record_of_format_3_lies_in_the_same_bytes() {
+    let named = |n: usize| n.to_string();
+    let mut text: String = vms_3().iter().enumerate().map(|(n, vm)| line(&named(n), &VmV2::from(vm))).collect();
+    for operation in operations_3() {
+        text += &line(operation.verb.word(), &OperationV2::from(&operation));
+    }
+    let at = golden("records-3.txt");
     if blessing() {
         std::fs::write(&at, &text).expect("the golden records are written");
     }
     let kept = std::fs::read_to_string(&at).expect("the golden records are there");
-    assert_eq!(text, kept, "a stored record changed its bytes: make a V2 of it instead");
+    assert_eq!(text, kept, "a stored record changed its bytes: make a V3 of it instead");
+}
+
+#[test]
+fn a_record_is_read_by_its_own_version() {
+    let protected = VmRecord { deletion_protection: DeletionProtection::On, ..vm(1) };
+    let old = encode(&VmV1::from(&protected)).expect("a record");
+    let new = encode(&VmV2::from(&protected)).expect("a record");
+    assert_eq!(vm_of(&old, "x"), Ok(vm(1)), "version 1 knows no protection");
+    assert_eq!(vm_of(&new, "x"), Ok(protected));
+    assert!(vm_of(&[], "x").is_err());
+    let mut newer = new.clone();
+    newer[0] = 3;
+    assert!(vm_of(&newer, "x").expect_err("of the future").to_string().contains("version is 3"));
+    for (bytes, wanted) in operations().iter().map(|it| (encode(&OperationV1::from(it)), it.clone())) {
+        assert_eq!(operation_of(&bytes.expect("a record"), "x"), Ok(wanted));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::*;
 use crate::hostile::{cases, folder, like};
 use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::store::codec::{Record, decode, encode};
-use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, VmV1};
+use crate::store::stored::{EventV1, IdempotencyV1, OperationV1, OperationV2, VmV1, VmV2};
 use crate::store::stored_access::{AuditV1, SessionV1, TokenV1, UserV1};
 use crate::store::stored_node::NodeV1;
 
@@ -49,8 +49,10 @@ proptest! {
     #[test]
     fn no_bytes_upset_the_records(bytes in like(records())) {
         tried::<VmV1, VmRecord>(&bytes);
+        tried::<VmV2, VmRecord>(&bytes);
         tried::<NodeV1, NodeRecord>(&bytes);
         tried::<OperationV1, Operation>(&bytes);
+        tried::<OperationV2, Operation>(&bytes);
         tried::<EventV1, Event>(&bytes);
         tried::<UserV1, UserRecord>(&bytes);
         tried::<TokenV1, TokenRecord>(&bytes);
@@ -68,8 +70,10 @@ fn every_seed_is_a_record() {
     for bytes in records() {
         let found = [
             tried::<VmV1, VmRecord>(&bytes),
+            tried::<VmV2, VmRecord>(&bytes),
             tried::<NodeV1, NodeRecord>(&bytes),
             tried::<OperationV1, Operation>(&bytes),
+            tried::<OperationV2, Operation>(&bytes),
             tried::<EventV1, Event>(&bytes),
             tried::<UserV1, UserRecord>(&bytes),
             tried::<TokenV1, TokenRecord>(&bytes),

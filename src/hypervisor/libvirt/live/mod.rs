@@ -135,6 +135,7 @@ fn small(name: &str, spec: VmSpec) -> VmDefinition {
             generation: 1,
             start_order: None,
             start_delay_sec: None,
+            deletion_protection: crate::model::vm::DeletionProtection::On,
             guest_os_family: spec.guest_os.family,
             guest_os_variant: String::new(),
             owned_volumes: Vec::new(),

@@ -5,6 +5,7 @@ use super::tree::Element;
 use crate::hypervisor::HypervisorError;
 use crate::model::definition::{VmIdentity, VolumeRef};
 use crate::model::spec::GuestOsFamily;
+use crate::model::vm::DeletionProtection;
 
 /// Our namespace. A name, not an address.
 pub const METADATA_URI: &str = "urn:quantixkvm:vm:1";
@@ -75,6 +76,9 @@ fn element(identity: &VmIdentity, prefix: &str) -> Element {
         }
         vm.push(start);
     }
+    if identity.deletion_protection.is_on() {
+        vm.push(Element::new(&name("protection")).attr("deletion", "on"));
+    }
     let family = FAMILIES.iter().find(|(family, _)| *family == identity.guest_os_family).map_or("", |(_, word)| *word);
     if !family.is_empty() || !identity.guest_os_variant.is_empty() {
         vm.push(Element::new(&name("os")).attr("family", family).attr("variant", &identity.guest_os_variant));
@@ -122,6 +126,9 @@ pub(super) fn read_in(domain: &Element) -> Option<VmIdentity> {
         created_at_us: created.get("at_us")?.parse().ok()?,
         start_order: start.and_then(|start| start.get("order")?.parse().ok()),
         start_delay_sec: start.and_then(|start| start.get("delay_sec")?.parse().ok()),
+        deletion_protection: DeletionProtection::from_flag(
+            of("protection").is_some_and(|protection| protection.get_or_empty("deletion") == "on"),
+        ),
         guest_os_family: os
             .and_then(|os| FAMILIES.iter().find(|(_, word)| *word == os.get_or_empty("family")))
             .map_or(GuestOsFamily::Unspecified, |(family, _)| *family),

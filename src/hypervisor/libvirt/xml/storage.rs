@@ -2,7 +2,7 @@
 
 use super::tree::Element;
 use crate::hypervisor::HypervisorError;
-use crate::model::definition::{NewVolume, VolumeFacts, VolumeKind, VolumeRef};
+use crate::model::definition::{NewVolume, PoolKind, VolumeFacts, VolumeKind, VolumeRef};
 use crate::model::spec::{DiskFormat, DiskProvisioning};
 
 fn format_word(format: DiskFormat) -> &'static str {
@@ -72,6 +72,8 @@ pub(super) fn volume_of(pool: &str, volume: &Element) -> VolumeFacts {
         allocation_bytes: bytes("allocation"),
         format,
         kind,
+        // What libvirt always says, and an older one leaves out where it is a file.
+        is_file: matches!(volume.get_or_empty("type"), "file" | ""),
         backing_path: volume
             .child("backingStore")
             .map(|backing| backing.text_of("path"))
@@ -89,6 +91,17 @@ pub fn write_dir_pool(name: &str, path: &str) -> Result<String, HypervisorError>
         .with(Element::new("name").text(name))
         .with(Element::new("target").with(Element::new("path").text(path)))
         .write()
+}
+
+/// What a pool's volumes are.
+///
+/// # Errors
+/// `Refused` where it cannot be read.
+pub fn read_pool_kind(text: &str) -> Result<PoolKind, HypervisorError> {
+    Ok(match Element::parse(text)?.get_or_empty("type") {
+        "dir" | "fs" | "netfs" => PoolKind::Files,
+        _ => PoolKind::Other,
+    })
 }
 
 /// Where a pool's volumes lie.

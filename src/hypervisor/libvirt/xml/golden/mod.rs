@@ -47,6 +47,7 @@ impl Case {
                 generation: 3,
                 start_order: Some(2),
                 start_delay_sec: Some(5),
+                deletion_protection: crate::model::vm::DeletionProtection::Off,
                 guest_os_family: self.spec.guest_os.family,
                 guest_os_variant: self.spec.guest_os.variant.clone(),
                 owned_volumes: vec![VolumeRef { pool: "default".to_owned(), volume: "golden.qcow2".to_owned() }],
