@@ -10,6 +10,7 @@ import { KeyHint } from '@/ui/KeyHint';
 import { StateBadge, type Tone } from '@/ui/StateBadge';
 import { nodeHealth } from './node_health';
 import { paths } from './paths';
+import { UserMenu } from './UserMenu';
 import { setTheme, useTheme, type Theme } from './theme';
 
 const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' };
@@ -21,7 +22,7 @@ const CONNECTION: Record<ConnectionState['kind'], readonly [Tone, string]> = {
 
 /** What a node of libvirt's test driver says that it runs on. */
 const TEST_DRIVER = 'TEST';
-const DEMO = "This is libvirt's test driver: VMs change state, no guest runs, and the demo keeps nothing.";
+const DEMO = "A demonstration: whoever opens it is its administrator. This is libvirt's test driver: VMs change state, no guest runs, and the demo keeps nothing.";
 
 interface Props {
   readonly onPalette: () => void;
@@ -67,6 +68,7 @@ export function Masthead({ onPalette, onOperations, operationsOpen }: Props): Re
       <button type="button" className="q-mast-button" aria-label={`Theme: ${theme}. Change to ${NEXT[theme]}`} title={`Theme: ${theme}`} onClick={() => setTheme(NEXT[theme])}>
         <Icon name="theme" />
       </button>
+      <UserMenu />
     </header>
   );
 }
