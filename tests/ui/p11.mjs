@@ -18,7 +18,7 @@ try {
   const { browser, close } = await openBrowser();
   ends.unshift(close);
   const { few, many } = await firstRows(browser, small, big);
-  const window = await openWindow(browser, big.url);
+  const window = await openWindow(browser, big);
   const { nodes, listData, firstLoad } = await loadOfList(await window.newPage(), MANY);
   console.log(
     JSON.stringify({

@@ -60,16 +60,19 @@ export async function openBrowser() {
 }
 
 /** A window on a server: pages of one window share its storage. */
-export async function openWindow(browser, baseURL, { size = WIDE, theme = "light" } = {}) {
+export async function openWindow(browser, { url: baseURL, cookies = [] }, { size = WIDE, theme = "light" } = {}) {
   const window = await browser.newContext({
     viewport: size,
     colorScheme: theme,
     reducedMotion: "reduce",
     timezoneId: "UTC",
     baseURL,
+    // A new host's certificate is its own.
+    ignoreHTTPSErrors: true,
     hasTouch: size.width < 640,
   });
   window.setDefaultTimeout(PATIENCE_MS);
+  if (cookies.length > 0) await window.addCookies(cookies);
   return window;
 }
 
@@ -90,7 +93,7 @@ export function suite(start) {
     await held.server?.end();
   });
 
-  const newWindow = (options) => openWindow(held.browser, held.server.url, options);
+  const newWindow = (options) => openWindow(held.browser, held.server, options);
 
   /** One test, with a page. A failure shows the page and the end of the server's log. */
   const onPage = (name, options, body) => {

@@ -28,8 +28,8 @@ export function firstLoadNamed() {
 }
 
 /** Milliseconds from asking for the page to its first row, as its user waits. */
-async function timeToFirstRow(browser, url) {
-  const window = await openWindow(browser, url);
+async function timeToFirstRow(browser, server) {
+  const window = await openWindow(browser, server);
   try {
     const page = await window.newPage();
     const begun = performance.now();
@@ -46,8 +46,8 @@ export async function firstRows(browser, small, big) {
   let few = Infinity;
   let many = Infinity;
   for (let round = 0; round < ROUNDS; round += 1) {
-    few = Math.min(few, await timeToFirstRow(browser, small.url));
-    many = Math.min(many, await timeToFirstRow(browser, big.url));
+    few = Math.min(few, await timeToFirstRow(browser, small));
+    many = Math.min(many, await timeToFirstRow(browser, big));
   }
   return { few, many };
 }

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,9 @@ import { eventually } from "./wait.mjs";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const PROGRAM = process.env.QKVM_PROGRAM ?? join(ROOT, "target/debug/quantixkvm");
 const LOG_KEPT = 200_000;
+const PACKAGES = { OperationService: "operation", AuthService: "auth" };
+/** Who looks at the pages of a server that knows of users, where a test is about something else. */
+const ADMIN = { name: "admin", password: "a long enough password" };
 
 /** A port that nothing listens on. */
 async function freePort() {
@@ -25,6 +28,9 @@ async function freePort() {
 export class Server {
   /** What it has written to its log, of every life. */
   log = "";
+  /** Of an administrator, where the server knows of users: what a browser has of it, and a program. */
+  cookies = [];
+  token = null;
   #child = null;
   #arguments;
 
@@ -47,7 +53,54 @@ export class Server {
     const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
     const server = new Server(await freePort(), ["--libvirt-uri", uri, "--data-dir", join(directory, "data"), ...flags], directory);
     await server.launch();
+    await server.setUp(ADMIN);
     return server;
+  }
+
+  /** On libvirt's test driver, with users and a state file, and nobody made yet. */
+  static async guarded() {
+    const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
+    const server = new Server(await freePort(), ["--libvirt-uri", "test:///default", "--data-dir", join(directory, "data")], directory);
+    server.url = server.url.replace("http:", "https:");
+    await server.launch();
+    return server;
+  }
+
+  /** The one-time code, as root reads it. */
+  setUpCode() {
+    return readFileSync(join(this.directory, "data/setup-code"), "utf8").trim();
+  }
+
+  /** Makes the first administrator, whose browser every window then is. */
+  async setUp({ name, password }) {
+    const answer = await fetch(`${this.#clear}/Quantixkvm.auth.v1.AuthService/SetUp`, {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: this.#clear },
+      body: JSON.stringify({ code: this.setUpCode(), name, password }),
+    });
+    const { accessToken, message } = await answer.json();
+    assert.equal(answer.status, 200, message);
+    const [cookie] = answer.headers.getSetCookie();
+    const [pair] = cookie.split(";");
+    const at = pair.indexOf("=");
+    this.cookies = [{ name: pair.slice(0, at), value: pair.slice(at + 1), url: this.url.replace("http:", "https:"), secure: true, httpOnly: true, sameSite: "Strict" }];
+    this.token = accessToken;
+    // An access token is good for minutes; a test may take longer.
+    this.token = (await this.ask("AuthService/CreateToken", { name: "test" })).secret;
+    await eventually("the server is ready", () => this.answers("/readyz"), 60_000);
+  }
+
+  async answers(path) {
+    return (await fetch(`${this.#clear}${path}`, { headers: this.#credential })).ok;
+  }
+
+  /** By TLS it shows a certificate of its own, which a test that is no browser has no way to know. */
+  get #clear() {
+    return this.url.replace("https:", "http:");
+  }
+
+  get #credential() {
+    return this.token === null ? {} : { authorization: `Bearer ${this.token}` };
   }
 
   async launch() {
@@ -66,7 +119,8 @@ export class Server {
     }
     await eventually("the server's answer", async () => {
       if (ended !== null) return true;
-      return (await fetch(`${this.url}/readyz`)).ok;
+      // Whether it is ready is told to who is known; that it is there, to everybody.
+      return await this.answers(this.token === null && this.directory !== null ? "/healthz" : "/readyz");
     }, 60_000);
     assert.equal(ended, null, `the server ended with ${ended}:\n${this.log}`);
   }
@@ -87,9 +141,9 @@ export class Server {
 
   /** Asks as curl would: `VMService/ListVMs`. */
   async ask(method, body = {}) {
-    const answer = await fetch(`${this.url}/Quantixkvm.${method.startsWith("Operation") ? "operation" : "compute"}.v1.${method}`, {
+    const answer = await fetch(`${this.#clear}/Quantixkvm.${PACKAGES[method.split("/")[0]] ?? "compute"}.v1.${method}`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...this.#credential },
       body: JSON.stringify(body),
     });
     const text = await answer.text();
