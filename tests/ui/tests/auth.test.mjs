@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { isLive, suite } from "../lib/browser.mjs";
-import { look } from "../lib/look.mjs";
+import { WIDE, isLive, suite } from "../lib/browser.mjs";
+import { look as lookAtBoth } from "../lib/look.mjs";
 import { Server } from "../lib/server.mjs";
 import { eventually } from "../lib/wait.mjs";
 
@@ -17,6 +17,12 @@ const options = { expected: EXPECTED };
 
 let administrator;
 const { onPage } = suite(() => Server.guarded());
+
+/** And back at the desk, where the test goes on. */
+async function look(page, ...rest) {
+  await lookAtBoth(page, ...rest);
+  await page.setViewportSize(WIDE);
+}
 
 const signInForm = (page) => page.getByRole("form", { name: "Sign in" });
 
@@ -174,7 +180,6 @@ onPage("users are made, changed and deleted, and the last administrator stays", 
   await dialog.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await dialog.getByLabel("Password, again").fill(PASSWORD);
   await look(page, "user-new", "light");
-  await page.setViewportSize({ width: 1440, height: 900 });
   await dialog.getByRole("button", { name: "Create" }).click();
   await dialog.waitFor({ state: "detached" });
   const row = page.getByRole("row", { name: "temp" });
@@ -220,7 +225,6 @@ onPage("a token is shown once, works in the call beside it, and is revoked", opt
   });
   assert.equal((await ask()).status, 200);
   await look(page, "token-secret", "light");
-  await page.setViewportSize({ width: 1440, height: 900 });
   await shown.getByRole("button", { name: "I have it" }).click();
   await shown.waitFor({ state: "detached" });
   assert.ok(!(await page.content()).includes(secret), "it is still in the page");
@@ -251,7 +255,6 @@ onPage("a session that is ended elsewhere brings the view to sign in within two 
   const before = sockets.length;
   await page.waitForEvent("websocket", { timeout: 3000 }).catch(() => null);
   assert.equal(sockets.length, before, "the live connection is tried again and again");
-  await page.setViewportSize({ width: 1440, height: 900 });
   await fillSignIn(page, "vera");
   await isLive(page);
   assert.equal(await page.getByLabel("What it is for").inputValue(), "half a thought");
@@ -282,7 +285,6 @@ onPage("a password is changed by its owner, and a wrong old one ends nothing", o
   await dialog.getByRole("button", { name: "Change it" }).click();
   await dialog.getByText("The old password is wrong.").waitFor();
   await look(page, "change-password", "light");
-  await page.setViewportSize({ width: 1440, height: 900 });
   await dialog.getByLabel("Old password").fill(PASSWORD);
   await dialog.getByRole("button", { name: "Change it" }).click();
   await page.getByText("The password is changed").waitFor();
