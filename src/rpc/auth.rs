@@ -529,7 +529,7 @@ impl wire::AuthService for Auth {
         request: ServiceRequest<'_, wire::ExportAuditEntriesRequest>,
     ) -> ServiceResult<ServiceStream<impl Encodable<wire::AuditEntry> + Send + use<>>> {
         let request = request.to_owned_message();
-        let filter = filter(&request.user, "", "", request.since.as_option());
+        let filter = filter(&request.user, &request.method, &request.resource, request.since.as_option());
         let (audit, id) = (self.0.auth.audit.clone(), request_id(&ctx).to_owned());
         // A page at a time, as the reader takes them.
         let pages = futures::stream::try_unfold(0, move |after| {

@@ -216,8 +216,7 @@ async fn root_is_known_by_its_socket_and_nobody_else_is_taken_for_it() {
     }
     // The API socket asks the kernel who it is.
     let who: Value = {
-        let by_socket =
-            reqwest::Client::builder().unix_socket(server.socket()).build().expect("a client");
+        let by_socket = reqwest::Client::builder().unix_socket(server.socket()).build().expect("a client");
         let asked = by_socket.post("http://localhost/Quantixkvm.auth.v1.AuthService/WhoAmI").json(&json!({}));
         asked.send().await.expect("an answer").json().await.expect("JSON")
     };

@@ -48,6 +48,16 @@ export const routes: RouteObject[] = [
           { path: 'nodes/:id', lazy: lazy(() => import('./features/nodes/NodePage')) },
           { path: 'events', lazy: lazy(() => import('./features/events/EventsPage')) },
           { path: 'operations', lazy: lazy(() => import('./features/operations/OperationsPage')) },
+          {
+            path: 'access',
+            lazy: lazy(() => import('./features/access/AccessPage')),
+            children: [
+              { path: 'users', lazy: lazy(() => import('./features/access/UsersTab')) },
+              { path: 'tokens', lazy: lazy(() => import('./features/access/TokensTab')) },
+              { path: 'sessions', lazy: lazy(() => import('./features/access/SessionsTab')) },
+              { path: 'audit', lazy: lazy(() => import('./features/access/AuditTab')) },
+            ],
+          },
           { path: '*', lazy: lazy(() => import('./app/NotFoundPage')) },
         ],
       },

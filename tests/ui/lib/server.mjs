@@ -3,8 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { request } from "node:http";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,23 +12,9 @@ import { eventually } from "./wait.mjs";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const PROGRAM = process.env.QKVM_PROGRAM ?? join(ROOT, "target/debug/quantixkvm");
 const LOG_KEPT = 200_000;
-/** The administrator that a test signs in as. */
-export const USER = { name: "tester", password: "correct horse" };
-
-/** Asks over the API socket, as root of the host. */
-function bySocket(socketPath, method, body) {
-  const text = JSON.stringify(body);
-  const headers = { host: "localhost", "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: `/Quantixkvm.auth.v1.AuthService/${method}`, method: "POST", headers }, (answer) => {
-      let told = "";
-      answer.on("data", (part) => (told += part));
-      answer.on("end", () => resolve(JSON.parse(told)));
-    });
-    asked.on("error", reject);
-    asked.end(text);
-  });
-}
+const PACKAGES = { OperationService: "operation", AuthService: "auth" };
+/** Who looks at the pages of a server that knows of users, where a test is about something else. */
+const ADMIN = { name: "admin", password: "a long enough password" };
 
 /** A port that nothing listens on. */
 async function freePort() {
@@ -43,9 +28,9 @@ async function freePort() {
 export class Server {
   /** What it has written to its log, of every life. */
   log = "";
-  /** What a window of the browser is signed in with; a demonstration asks for nothing. */
+  /** Of an administrator, where the server knows of users: what a browser has of it, and a program. */
   cookies = [];
-  #headers = { "content-type": "application/json" };
+  token = null;
   #child = null;
   #arguments;
 
@@ -53,6 +38,7 @@ export class Server {
     this.url = `http://127.0.0.1:${port}`;
     this.directory = directory;
     this.#arguments = ["serve", "--listen", `127.0.0.1:${port}`, ...flags];
+    if (directory !== null) this.#arguments.push("--socket", join(directory, "api.sock"));
     if (process.getuid() === 0) this.#arguments.push("--allow-root");
   }
 
@@ -66,12 +52,56 @@ export class Server {
   /** On this libvirt, with a state file. */
   static async on(uri, ...flags) {
     const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
-    const data = join(directory, "data");
-    const place = ["--data-dir", data, "--socket", join(data, "api.sock")];
-    const server = new Server(await freePort(), ["--libvirt-uri", uri, ...place, ...flags], directory);
+    const server = new Server(await freePort(), ["--libvirt-uri", uri, "--data-dir", join(directory, "data"), ...flags], directory);
     await server.launch();
-    await server.#signIn(join(data, "api.sock"));
+    await server.setUp(ADMIN);
     return server;
+  }
+
+  /** On libvirt's test driver, with users and a state file, and nobody made yet. */
+  static async guarded() {
+    const directory = mkdtempSync(join(tmpdir(), "qk-ui-"));
+    const server = new Server(await freePort(), ["--libvirt-uri", "test:///default", "--data-dir", join(directory, "data")], directory);
+    server.url = server.url.replace("http:", "https:");
+    await server.launch();
+    return server;
+  }
+
+  /** The one-time code, as root reads it. */
+  setUpCode() {
+    return readFileSync(join(this.directory, "data/setup-code"), "utf8").trim();
+  }
+
+  /** Makes the first administrator, whose browser every window then is. */
+  async setUp({ name, password }) {
+    const answer = await fetch(`${this.#clear}/Quantixkvm.auth.v1.AuthService/SetUp`, {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: this.#clear },
+      body: JSON.stringify({ code: this.setUpCode(), name, password }),
+    });
+    const { accessToken, message } = await answer.json();
+    assert.equal(answer.status, 200, message);
+    const [cookie] = answer.headers.getSetCookie();
+    const [pair] = cookie.split(";");
+    const at = pair.indexOf("=");
+    this.cookies = [{ name: pair.slice(0, at), value: pair.slice(at + 1), url: this.url.replace("http:", "https:"), secure: true, httpOnly: true, sameSite: "Strict" }];
+    this.token = accessToken;
+    // An access token is good for minutes; a test may take longer.
+    this.token = (await this.ask("AuthService/CreateToken", { name: "test" })).secret;
+    await eventually("the server is ready", () => this.answers("/readyz"), 60_000);
+  }
+
+  async answers(path) {
+    return (await fetch(`${this.#clear}${path}`, { headers: this.#credential })).ok;
+  }
+
+  /** By TLS it shows a certificate of its own, which a test that is no browser has no way to know. */
+  get #clear() {
+    return this.url.replace("https:", "http:");
+  }
+
+  get #credential() {
+    return this.token === null ? {} : { authorization: `Bearer ${this.token}` };
   }
 
   async launch() {
@@ -90,33 +120,10 @@ export class Server {
     }
     await eventually("the server's answer", async () => {
       if (ended !== null) return true;
-      // Whoever is asked who they are is answered by a server that runs.
-      const { status, ok } = await fetch(`${this.url}/readyz`, { headers: this.#headers });
-      return ok || status === 401;
+      // Whether it is ready is told to who is known; that it is there, to everybody.
+      return await this.answers(this.token === null && this.directory !== null ? "/healthz" : "/readyz");
     }, 60_000);
     assert.equal(ended, null, `the server ended with ${ended}:\n${this.log}`);
-  }
-
-  /** An administrator: a token for `ask`, and a session for the browser. */
-  async #signIn(socket) {
-    await bySocket(socket, "CreateUser", { ...USER, role: "ADMIN" });
-    const { secret } = await bySocket(socket, "CreateToken", { name: "tests", userId: USER.name });
-    this.#headers = { ...this.#headers, authorization: `Bearer ${secret}` };
-    this.cookies = await this.login(USER);
-    await eventually("the server to be ready", async () => (await fetch(`${this.url}/readyz`, { headers: this.#headers })).ok, 60_000);
-  }
-
-  /** A session's cookies, as a browser that signs in gets them. */
-  async login({ name, password }) {
-    const answer = await fetch(`${this.url}/Quantixkvm.auth.v1.AuthService/Login`, {
-      method: "POST",
-      headers: { "content-type": "application/json", origin: this.url },
-      body: JSON.stringify({ name, password }),
-    });
-    assert.equal(answer.status, 200, `Login: ${await answer.text()}`);
-    const [pair] = answer.headers.getSetCookie()[0].split(";");
-    const [cookie, value] = pair.split("=");
-    return [{ name: cookie, value, url: this.url.replace("http:", "https:"), secure: true, httpOnly: true, sameSite: "Strict" }];
   }
 
   /** As when the power fails. */
@@ -135,10 +142,9 @@ export class Server {
 
   /** Asks as curl would: `VMService/ListVMs`. */
   async ask(method, body = {}) {
-    const room = { Operation: "operation", Auth: "auth" }[method.match(/^(Operation|Auth)Service/)?.[1]] ?? "compute";
-    const answer = await fetch(`${this.url}/Quantixkvm.${room}.v1.${method}`, {
+    const answer = await fetch(`${this.#clear}/Quantixkvm.${PACKAGES[method.split("/")[0]] ?? "compute"}.v1.${method}`, {
       method: "POST",
-      headers: this.#headers,
+      headers: { "content-type": "application/json", ...this.#credential },
       body: JSON.stringify(body),
     });
     const text = await answer.text();

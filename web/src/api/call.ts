@@ -1,4 +1,5 @@
-// A call as a thing: what runs it and what shows it as curl see the same method and the same body.
+// A call as a thing: what runs it and what shows it as curl (`curl.ts`) see the same method and the
+// same body.
 
 import { create, toJson, type DescMessage, type DescMethodUnary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { transport } from './transport';
@@ -38,22 +39,7 @@ export function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
 /** What is sent, as JSON. */
 export function bodyOf<I extends DescMessage, O extends DescMessage>({ method, input }: Call<I, O>): string {
   return JSON.stringify(toJson(method.input, create(method.input, input)));
-}
-
-/** The same call for a shell. */
-export function asCurl<I extends DescMessage, O extends DescMessage>(what: Call<I, O>, origin: string): string {
-  const { method } = what;
-  const body = bodyOf(what);
-  return [
-    `curl -X POST ${origin}/${method.parent.typeName}/${method.name} \\`,
-    `  -H 'Content-Type: application/json' \\`,
-    `  -d ${quoted(body)}`,
-  ].join('\n');
 }

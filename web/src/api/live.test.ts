@@ -47,7 +47,7 @@ interface World {
   readonly fire: () => void;
 }
 
-function world(): World {
+function world(onDoubt?: () => void): World {
   const sockets: FakeSocket[] = [];
   const timers = new Map<number, { run: () => void; ms: number }>();
   let next = 1;
@@ -57,6 +57,7 @@ function world(): World {
       sockets.push(socket);
       return socket;
     },
+    ...(onDoubt === undefined ? {} : { onDoubt }),
     schedule: (tell) => tell(),
     now: () => 1000,
     setTimer: (run, ms) => {
@@ -205,5 +206,52 @@ describe('the live connection', () => {
     fire();
     expect(sockets).toHaveLength(2);
     silent.mockRestore();
+  });
+
+  test('each loss is a reason to ask whether one is still signed in', () => {
+    let doubts = 0;
+    const { live, last, fire } = world(() => (doubts += 1));
+    live.watch(watcher());
+    last().opens();
+    expect(doubts).toBe(0);
+    last().breaks();
+    expect(doubts).toBe(1);
+    fire();
+    last().breaks();
+    expect(doubts).toBe(2);
+  });
+
+  test('a topic that says so is one, too', async () => {
+    let doubts = 0;
+    const { live, last } = world(() => (doubts += 1));
+    live.watch(watcher());
+    last().opens();
+    last().says([end(1, 'unauthenticated')]);
+    await vi.waitFor(() => expect(doubts).toBe(1));
+  });
+
+  test('while nobody is signed in nothing is tried, and afterwards all is asked for anew', () => {
+    const { live, sockets, last, fire } = world();
+    const topic = watcher();
+    live.watch(topic);
+    last().opens();
+    last().breaks();
+    live.rest();
+    fire();
+    live.retryNow();
+    live.watch(watcher());
+    expect(sockets).toHaveLength(1);
+    expect(live.state().kind).toBe('connecting');
+    live.wake();
+    expect(sockets).toHaveLength(2);
+    last().opens();
+    expect(last().sent.map((one) => one.ask.case)).toEqual(['vms', 'vms']);
+    expect(topic.begun()).toBe(2);
+    live.rest();
+    expect(last().closed).toBe(true);
+    // The close of a connection that was let go is no loss.
+    last().breaks();
+    fire();
+    expect(sockets).toHaveLength(2);
   });
 });

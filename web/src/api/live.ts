@@ -35,6 +35,9 @@ export interface Socket {
 
 export interface LiveOptions {
   readonly open: () => Socket;
+  /** It was closed, could not be opened, or a topic says that nobody is signed in. A browser does not
+   * tell which: whether the session is over must be asked. */
+  readonly onDoubt?: () => void;
   readonly schedule?: Schedule;
   readonly now?: () => number;
   readonly setTimer?: (run: () => void, ms: number) => unknown;
@@ -53,6 +56,7 @@ export class Live {
   private readonly numbers = new Map<number, Topic>();
   private nextNumber = 1;
   private attempts = 0;
+  private resting = false;
   private retry: unknown = null;
   private silence: unknown = null;
   private queue: Promise<void> = Promise.resolve();
@@ -76,7 +80,7 @@ export class Live {
   watch(topic: Topic): Unsubscribe {
     this.topics.add(topic);
     if (this.current.kind === 'open') this.ask(topic);
-    else if (this.socket === null && this.retry === null) this.connect();
+    else if (!this.resting && this.socket === null && this.retry === null) this.connect();
     return () => {
       this.topics.delete(topic);
       for (const [number, other] of this.numbers) {
@@ -89,10 +93,31 @@ export class Live {
 
   /** Tries at once, as when the administrator asks or the network is back. */
   readonly retryNow = (): void => {
-    if (this.socket !== null) return;
+    if (this.socket !== null || this.resting) return;
     this.attempts = 0;
     this.connect();
   };
+
+  /** Nobody is signed in: the connection is closed, and none is tried until `wake`. */
+  rest(): void {
+    if (this.resting) return;
+    this.resting = true;
+    const { socket } = this;
+    this.socket = null;
+    socket?.close();
+    this.cancel(this.silence);
+    this.cancel(this.retry);
+    this.retry = null;
+    this.numbers.clear();
+    this.become({ kind: 'connecting' });
+  }
+
+  wake(): void {
+    if (!this.resting) return;
+    this.resting = false;
+    this.attempts = 0;
+    if (this.topics.size > 0) this.connect();
+  }
 
   private connect(): void {
     this.cancel(this.retry);
@@ -127,6 +152,7 @@ export class Live {
     this.attempts += 1;
     this.become({ kind: 'lost', since, retryAt: this.now() + wait });
     this.retry = this.setTimer(() => this.connect(), wait);
+    this.options.onDoubt?.();
   }
 
   private listen(): void {
@@ -185,6 +211,7 @@ export class Live {
     if (message.case === 'end') {
       this.numbers.delete(frame.topic);
       const { code, message: why } = message.value;
+      if (code === 'unauthenticated') this.options.onDoubt?.();
       if (HOPELESS.has(code)) topic.onFailed?.(code, why);
       else this.askLater(topic);
     } else if (message.case !== undefined && 'type' in message.value && message.value.type === RESYNC) {

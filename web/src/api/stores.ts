@@ -10,6 +10,7 @@ import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { Operation_State, type Operation } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import { OperationUpdate_UpdateType } from '@/gen/Quantixkvm/operation/v1/operation_service_pb';
 import { call, run } from './call';
+import { doubt } from './session';
 import { Collection } from './collection';
 import { Live } from './live';
 import { EventLog } from './event_log';
@@ -25,7 +26,7 @@ function openSocket(): WebSocket {
   return new WebSocket(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}/live`);
 }
 
-export const live = new Live({ open: openSocket });
+export const live = new Live({ open: openSocket, onDoubt: () => doubt() });
 export const vms = new Collection<VirtualMachine>();
 export const nodes = new Collection<Node>();
 export const operations = new Collection<Operation>();

@@ -1,10 +1,11 @@
 // The verbs of a VM as calls and in words. Whether one is allowed is never decided here: the VM's
-// `allowed_actions` say so.
+// `allowed_actions` say whether it may be done now, `WhoAmI` whether the caller may do it at all.
 
-import type { AllowedAction, VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { VirtualMachineSchema } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { VMService } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
-import type { DescMessage } from '@bufbuild/protobuf';
+import type { DescMessage, DescMethod } from '@bufbuild/protobuf';
+import { ALLOWED, may, type Allowance } from './access';
 import { call, newKey, run, type Call } from './call';
 import { putVm } from './stores';
 
@@ -48,8 +49,27 @@ export function verbOf(name: string): Verb | undefined {
 
 const NOT_OFFERED = 'This server does not offer it.';
 
-/** What the server says of a verb. */
-export function allowance(vm: VirtualMachine, name: string): Pick<AllowedAction, 'allowed' | 'reason'> {
+/** The calls behind the verbs that `allowed_actions` names. */
+const METHODS: ReadonlyMap<string, DescMethod> = new Map<string, DescMethod>([
+  ...VERBS.map((one): [string, DescMethod] => [one.verb, one.call('').method]),
+  ['update', method.updateVM],
+  ['delete', method.deleteVM],
+  ['force_delete', method.deleteVM],
+  ['mount_iso', method.mountISO],
+  ['eject_iso', method.ejectISO],
+  ['console', method.getConsole],
+]);
+
+/** Whether the caller may do it to any VM. */
+export function roleAllows(name: string): Allowance {
+  const behind = METHODS.get(name);
+  return behind === undefined ? ALLOWED : may(behind);
+}
+
+/** What the server says of a verb: of the caller first, then of the VM as it is. */
+export function allowance(vm: VirtualMachine, name: string): Allowance {
+  const byRole = roleAllows(name);
+  if (!byRole.allowed) return byRole;
   const action = vm.allowedActions.find((one) => one.verb === name);
   return { allowed: action?.allowed ?? false, reason: action === undefined ? NOT_OFFERED : action.reason };
 }

@@ -16,6 +16,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['g v', 'VMs'],
   ['g n', 'Nodes'],
   ['g e', 'Events'],
+  ['g a', 'Access: users, tokens, sessions'],
   ['?', 'This'],
 ];
 

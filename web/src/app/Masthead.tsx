@@ -4,12 +4,15 @@ import type { ReactElement } from 'react';
 import { Link } from 'react-router';
 import { useConnection, useOperations, useThisNode } from '@/api/hooks';
 import type { ConnectionState } from '@/api/live';
+import { useWho } from '@/api/session';
+import { WhoAmIResponse_Kind } from '@/gen/Quantixkvm/auth/v1/auth_service_pb';
 import { Operation_State } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import { Icon } from '@/ui/icons';
 import { KeyHint } from '@/ui/KeyHint';
 import { StateBadge, type Tone } from '@/ui/StateBadge';
 import { nodeHealth } from './node_health';
 import { paths } from './paths';
+import { UserMenu } from './UserMenu';
 import { setTheme, useTheme, type Theme } from './theme';
 
 const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' };
@@ -21,7 +24,8 @@ const CONNECTION: Record<ConnectionState['kind'], readonly [Tone, string]> = {
 
 /** What a node of libvirt's test driver says that it runs on. */
 const TEST_DRIVER = 'TEST';
-const DEMO = "This is libvirt's test driver: VMs change state, no guest runs, and the demo keeps nothing.";
+const DRIVER = "This is libvirt's test driver: VMs change state, and no guest runs.";
+const DEMO = `A demonstration: whoever opens it is its administrator, and it keeps nothing. ${DRIVER}`;
 
 interface Props {
   readonly onPalette: () => void;
@@ -31,13 +35,14 @@ interface Props {
 
 function ThisNode(): ReactElement | null {
   const node = useThisNode();
+  const demo = useWho()?.kind === WhoAmIResponse_Kind.DEMO;
   if (node === undefined) return null;
   const { tone, word, why } = nodeHealth(node);
   return (
     <Link to={paths.node(node.id)} className="q-this-node">
       <span className="q-this-node-name">{node.hostname}</span>
       <StateBadge tone={tone} word={word} title={why} />
-      {node.status?.system?.hypervisor === TEST_DRIVER ? <span className="q-tag" title={DEMO}>demo</span> : null}
+      {demo ? <span className="q-tag q-wide" title={DEMO}>demo</span> : node.status?.system?.hypervisor === TEST_DRIVER ? <span className="q-tag q-wide" title={DRIVER}>test driver</span> : null}
     </Link>
   );
 }
@@ -67,6 +72,7 @@ export function Masthead({ onPalette, onOperations, operationsOpen }: Props): Re
       <button type="button" className="q-mast-button" aria-label={`Theme: ${theme}. Change to ${NEXT[theme]}`} title={`Theme: ${theme}`} onClick={() => setTheme(NEXT[theme])}>
         <Icon name="theme" />
       </button>
+      <UserMenu />
     </header>
   );
 }

@@ -12,13 +12,14 @@ import { Icon } from '@/ui/icons';
 import { KeyHint } from '@/ui/KeyHint';
 import { StateBadge } from '@/ui/StateBadge';
 import { problem } from '@/ui/toasts';
-import { paletteItems, type Item } from './palette_items';
+import { paletteItems, whyNotItem, type Item } from './palette_items';
 import { paths } from './paths';
 
 const HEADS: Record<Item['kind'], string> = { verb: 'Run', vm: 'VMs', page: 'Pages' };
 
 function Line({ item }: { item: Item }): ReactElement {
-  if (item.kind === 'page') return <><Icon name="external" size={13} /><span>{item.text}</span></>;
+  const why = whyNotItem(item);
+  if (item.kind === 'page') return <><Icon name="external" size={13} /><span className="q-pal-text">{item.text}</span>{why === '' ? null : <span className="q-pal-reason">{why}</span>}</>;
   const { tone, word } = vmState(item.vm);
   if (item.kind === 'vm') {
     return (
@@ -33,7 +34,7 @@ function Line({ item }: { item: Item }): ReactElement {
   return (
     <>
       <span className="q-pal-text">{item.text}</span>
-      {item.allowed ? <span className="q-grow" /> : <span className="q-pal-reason">{item.reason}</span>}
+      {item.allowed ? <span className="q-grow" /> : <span className="q-pal-reason">{why}</span>}
       {item.allowed ? <StateBadge tone={tone} word={word} /> : null}
     </>
   );
@@ -61,7 +62,7 @@ export function Palette({ onClose }: { onClose: () => void }): ReactElement {
   }, [index, items]);
 
   const choose = (item: Item | undefined): void => {
-    if (item === undefined || (item.kind === 'verb' && !item.allowed)) return;
+    if (item === undefined || whyNotItem(item) !== '') return;
     onClose();
     if (item.kind === 'page') void navigate(item.to);
     else if (item.kind === 'vm') void navigate(paths.vm(item.vm.id));
@@ -118,7 +119,7 @@ export function Palette({ onClose }: { onClose: () => void }): ReactElement {
               id={`${id}-${place}`}
               role="option"
               aria-selected={place === index}
-              aria-disabled={item.kind === 'verb' && !item.allowed}
+              aria-disabled={whyNotItem(item) !== ''}
               className="q-pal-line"
               onMouseMove={() => { if (place !== index) setAt(place); }}
               onClick={() => choose(item)}

@@ -44,6 +44,7 @@ export function Shell(): ReactElement {
     v: go(paths.vms()),
     n: go(paths.nodes()),
     e: go(paths.events()),
+    a: go(paths.access('sessions')),
     '?': () => setHelp(true),
     'ctrl+k': (event) => {
       event.preventDefault();

@@ -1,13 +1,24 @@
 // What the palette offers for what was typed: pages, VMs, and verbs of VMs.
 
+import type { DescMethod } from '@bufbuild/protobuf';
+import { may } from '@/api/access';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import { mayDelete } from '@/features/vms/actions/ask';
+import { AuthService } from '@/gen/Quantixkvm/auth/v1/auth_service_pb';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { VMService } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import { best, fit } from './palette_match';
 import { paths } from './paths';
 
 export type Item =
-  | { readonly kind: 'page'; readonly key: string; readonly text: string; readonly to: string }
+  | {
+      readonly kind: 'page';
+      readonly key: string;
+      readonly text: string;
+      readonly to: string;
+      /** What its page is for; absent: for everybody. */
+      readonly needs?: DescMethod;
+    }
   | { readonly kind: 'vm'; readonly key: string; readonly text: string; readonly vm: VirtualMachine }
   | {
       readonly kind: 'verb';
@@ -23,11 +34,22 @@ export type Item =
 const PAGES: readonly Item[] = [
   { kind: 'page', key: 'p:overview', text: 'Overview', to: paths.overview() },
   { kind: 'page', key: 'p:vms', text: 'VMs', to: paths.vms() },
-  { kind: 'page', key: 'p:new', text: 'New VM', to: paths.newVm() },
+  { kind: 'page', key: 'p:new', text: 'New VM', to: paths.newVm(), needs: VMService.method.createVM },
   { kind: 'page', key: 'p:nodes', text: 'Nodes', to: paths.nodes() },
   { kind: 'page', key: 'p:events', text: 'Events', to: paths.events() },
   { kind: 'page', key: 'p:operations', text: 'Operations', to: paths.operations() },
+  { kind: 'page', key: 'p:users', text: 'Users', to: paths.access('users'), needs: AuthService.method.listUsers },
+  { kind: 'page', key: 'p:tokens', text: 'API tokens', to: paths.access('tokens') },
+  { kind: 'page', key: 'p:sessions', text: 'Sessions', to: paths.access('sessions') },
+  { kind: 'page', key: 'p:audit', text: 'Audit log', to: paths.access('audit'), needs: AuthService.method.listAuditEntries },
 ];
+
+/** Why an item can't be chosen. Empty: it can. */
+export function whyNotItem(item: Item): string {
+  if (item.kind === 'vm') return '';
+  if (item.kind === 'verb') return item.allowed ? '' : item.reason || 'Not now.';
+  return item.needs === undefined ? '' : may(item.needs).reason;
+}
 
 const VMS = 8;
 const VERB_LINES = 8;
@@ -72,7 +94,7 @@ export function paletteItems(query: string, vms: readonly VirtualMachine[], only
   const verbs = verbsNamed(query).flatMap(({ verb, rest }) =>
     best(rest, vms, (vm) => vm.name, VMS).flatMap((vm) => verbItems(vm).filter((item) => item.kind === 'verb' && item.verb === verb)),
   );
-  const can = (item: Item): boolean => item.kind !== 'verb' || item.allowed;
+  const can = (item: Item): boolean => whyNotItem(item) === '';
   const ordered = [...verbs.filter(can), ...verbs.filter((item) => !can(item))].slice(0, VERB_LINES);
   return [...ordered, ...found, ...best(query, PAGES, (item) => item.text, PAGES.length)];
 }

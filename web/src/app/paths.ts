@@ -10,7 +10,11 @@ export const paths = {
   node: (id: string) => `/nodes/${id}`,
   events: (search = '') => `/events${search}`,
   operations: () => '/operations',
+  access: (tab: AccessTab, search = '') => `/access/${tab}${search}`,
 };
+
+/** Users, tokens, sessions, and what was done. */
+export type AccessTab = 'users' | 'tokens' | 'sessions' | 'audit';
 
 export const VM_TABS = ['overview', 'console', 'devices', 'metrics', 'events', 'definition'] as const;
 export type VmTab = (typeof VM_TABS)[number];

@@ -2,7 +2,7 @@
 
 import { Button } from '@patternfly/react-core/dist/esm/components/Button';
 import type { ReactElement, ReactNode } from 'react';
-import { verbOf, type Verb } from '@/api/verbs';
+import { allowance, verbOf, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { VerbButton } from '@/features/vms/actions/VerbButton';
 import { useVerb } from '@/features/vms/actions/useVerb';
@@ -27,7 +27,7 @@ function Off({ vm }: { vm: VirtualMachine }): ReactElement {
   const { run, problem } = useVerb();
   const { tone, word, why } = vmState(vm);
   const ways = WAYS.map(verbOf).filter((verb): verb is Verb => verb !== undefined);
-  const allowed = ways.find((verb) => vm.allowedActions.some((action) => action.verb === verb.verb && action.allowed));
+  const allowed = ways.find((verb) => allowance(vm, verb.verb).allowed);
   const way = allowed ?? ways[0];
   return (
     <Words title={<><span>{vm.name}</span> <StateBadge tone={tone} word={word} /></>}>

@@ -2,6 +2,8 @@
 
 import './console.css';
 import { lazy, Suspense, type ReactElement } from 'react';
+import { roleAllows } from '@/api/verbs';
+import { EmptyState } from '@/ui/EmptyState';
 import { ErrorBoundary } from '@/ui/ErrorBoundary';
 import type { ConsoleProps } from './ConsoleFrame';
 import type { ConsoleKind } from './open';
@@ -10,6 +12,8 @@ const VncConsole = lazy(() => import('./VncConsole'));
 const SerialConsole = lazy(() => import('./SerialConsole'));
 
 export function ConsoleView({ kind, ...props }: ConsoleProps & { readonly kind: ConsoleKind }): ReactElement {
+  const { allowed, reason } = roleAllows('console');
+  if (!allowed) return <EmptyState title="No console for you"><p>{reason}</p></EmptyState>;
   return (
     <ErrorBoundary>
       <Suspense fallback={<div className="q-con" />}>

@@ -79,3 +79,9 @@ export function exact(at: number): string {
   const zone = offset === 0 ? 'UTC' : `UTC${offset < 0 ? '-' : '+'}${hours}${minutes === 0 ? '' : `:${two(minutes)}`}`;
   return `${day} ${time} ${zone}`;
 }
+
+/** What a server says in half a sentence, as a whole one. */
+export function sentence(text: string): string {
+  const whole = `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return /[.!?]$/.test(whole) || whole === '' ? whole : `${whole}.`;
+}

@@ -1,11 +1,13 @@
 // Labels of a node, for the administrator's own use: added and taken away one by one.
 
 import { useState, type ReactElement } from 'react';
+import { whyNot } from '@/api/access';
 import { call, newKey, run } from '@/api/call';
 import { toProblem, type Problem } from '@/api/errors';
 import type { Node } from '@/gen/Quantixkvm/compute/v1/node_pb';
 import { NodeService } from '@/gen/Quantixkvm/compute/v1/node_service_pb';
 import { Icon } from '@/ui/icons';
+import { PlainButton } from '@/ui/PlainButton';
 import { ProblemNote } from '@/ui/ProblemNote';
 
 export function Labels({ node }: { node: Node }): ReactElement {
@@ -22,6 +24,7 @@ export function Labels({ node }: { node: Node }): ReactElement {
     const [key = '', ...value] = text.trim().split('=');
     if (key !== '') change({ addLabels: { [key]: value.join('=') } });
   };
+  const reason = whyNot(NodeService.method.updateLabels);
   const labels = Object.entries(node.labels).sort(([a], [b]) => a.localeCompare(b));
   return (
     <section className="q-panel" aria-label="Labels">
@@ -30,14 +33,14 @@ export function Labels({ node }: { node: Node }): ReactElement {
         {labels.map(([key, value]) => (
           <span key={key} className="q-label-chip">
             <span className="q-cut">{value === '' ? key : `${key}=${value}`}</span>
-            <button type="button" className="q-icon-button" aria-label={`Remove the label ${key}`} title="Remove" onClick={() => change({ removeLabels: [key] })}>
+            <PlainButton className="q-icon-button" reason={reason} aria-label={`Remove the label ${key}`} title={reason === undefined ? 'Remove' : undefined} onClick={() => change({ removeLabels: [key] })}>
               <Icon name="close" size={11} />
-            </button>
+            </PlainButton>
           </span>
         ))}
         <form className="q-label-add" onSubmit={(event) => { event.preventDefault(); add(); }}>
-          <input className="q-input" aria-label="New label" placeholder="key=value" spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
-          <button type="submit" className="q-button">Add</button>
+          <input className="q-input" disabled={reason !== undefined} aria-label="New label" placeholder="key=value" spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
+          <PlainButton type="submit" reason={reason}>Add</PlainButton>
         </form>
       </div>
       {problem === null ? null : <ProblemNote message={problem.message} requestId={problem.requestId} />}

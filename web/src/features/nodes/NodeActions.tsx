@@ -2,37 +2,22 @@
 // and shows its call as curl.
 
 import { useId, useState, type ReactElement, type ReactNode } from 'react';
-import type { DescMessage } from '@bufbuild/protobuf';
-import { asCurl, call, newKey, run, type Call } from '@/api/call';
-import { toProblem, violationsOf, type Problem } from '@/api/errors';
+import { whyNot } from '@/api/access';
+import { useAsk } from '@/api/ask_once';
+import { call, type Call } from '@/api/call';
+import { asCurl } from '@/api/curl';
+import { violationsOf } from '@/api/errors';
 import { NodeStatus_Phase as Phase, type Node } from '@/gen/Quantixkvm/compute/v1/node_pb';
 import { NodeService, type DrainNodeResponse } from '@/gen/Quantixkvm/compute/v1/node_service_pb';
 import { copy } from '@/ui/CopyText';
 import { FormField } from '@/ui/FormField';
+import { PlainButton } from '@/ui/PlainButton';
 import { ProblemNote } from '@/ui/ProblemNote';
 import { note } from '@/ui/toasts';
 
 export type Asking = 'disable' | 'drain' | null;
 
 const method = NodeService.method;
-
-/** Runs one call at a time and keeps the error that it came back with. */
-function useAsk(): { asked: boolean; problem: Problem | null; ask: <I extends DescMessage, O extends DescMessage>(what: Call<I, O>, onDone: (answer: unknown) => void) => void } {
-  const [asked, setAsked] = useState(false);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  return {
-    asked,
-    problem,
-    ask: (what, onDone) => {
-      if (asked) return;
-      setAsked(true);
-      setProblem(null);
-      run(what, { idempotencyKey: newKey() })
-        .then(onDone, (thrown: unknown) => setProblem(toProblem(thrown)))
-        .finally(() => setAsked(false));
-    },
-  };
-}
 
 export function takesVms(node: Node): boolean {
   return node.status?.phase !== Phase.MAINTENANCE && node.spec?.scheduling?.schedulable === true;
@@ -44,11 +29,11 @@ export function NodeButtons({ node, onAsk }: { node: Node; onAsk: (asking: Askin
     <>
       {problem === null ? null : <ProblemNote message={problem.message} requestId={problem.requestId} />}
       {takesVms(node) ? (
-        <button type="button" className="q-button" aria-label={`Disable ${node.hostname}`} onClick={() => onAsk('disable')}>Disable…</button>
+        <PlainButton reason={whyNot(method.disableNode)} aria-label={`Disable ${node.hostname}`} onClick={() => onAsk('disable')}>Disable…</PlainButton>
       ) : (
-        <button type="button" className="q-button q-primary" aria-label={`Enable ${node.hostname}`} aria-disabled={asked} onClick={() => ask(call(method.enableNode, { id: node.id }), () => undefined)}>Enable</button>
+        <PlainButton reason={whyNot(method.enableNode)} className="q-button q-primary" aria-label={`Enable ${node.hostname}`} aria-disabled={asked} onClick={() => ask(call(method.enableNode, { id: node.id }), () => undefined)}>Enable</PlainButton>
       )}
-      <button type="button" className="q-button" aria-label={`Drain ${node.hostname}`} onClick={() => onAsk('drain')}>Drain…</button>
+      <PlainButton reason={whyNot(method.drainNode)} aria-label={`Drain ${node.hostname}`} onClick={() => onAsk('drain')}>Drain…</PlainButton>
     </>
   );
 }
@@ -115,7 +100,7 @@ export function DrainPanel({ node, running, onClose, onResult }: DrainProps): Re
   const what = call(method.drainNode, { id: node.id, gracePeriodSec: Number(grace) || 0, force });
   const vms = running === 0 ? 'No VM runs on it' : running === 1 ? 'The VM that runs on it is stopped' : `The ${running} VMs that run on it are stopped, four at a time`;
   return (
-    <AskPanel title={`Drain ${node.hostname}`} what={what as unknown as Call} word={asked ? 'Draining' : 'Drain'} danger asked={asked} onRun={() => ask(what, (answer) => { onResult(answer as DrainNodeResponse); onClose(); })} onClose={onClose}>
+    <AskPanel title={`Drain ${node.hostname}`} what={what as unknown as Call} word={asked ? 'Draining' : 'Drain'} danger asked={asked} onRun={() => ask(what, (answer) => { onResult(answer); onClose(); })} onClose={onClose}>
       <p>{vms}; then the node is in maintenance, and takes no VMs until it is enabled again.</p>
       <FormField label="Time for each VM to power off, in seconds" violations={violationsOf(problem, 'grace_period_sec')}>
         {(input) => <input {...input} className="q-input" type="number" min={1} max={3600} value={grace} onChange={(event) => setGrace(event.target.value)} />}

@@ -1,12 +1,14 @@
 // How much of a node may be promised: shown, and changed where it is shown.
 
 import { useState, type ReactElement } from 'react';
+import { whyNot } from '@/api/access';
 import { call, newKey, run } from '@/api/call';
 import { toProblem, violationsOf, type Problem } from '@/api/errors';
 import type { Node } from '@/gen/Quantixkvm/compute/v1/node_pb';
 import { NodeService } from '@/gen/Quantixkvm/compute/v1/node_service_pb';
 import { bytes } from '@/ui/format';
 import { FormField } from '@/ui/FormField';
+import { PlainButton } from '@/ui/PlainButton';
 import { ProblemNote } from '@/ui/ProblemNote';
 
 const GIB = 1024 ** 3;
@@ -75,7 +77,7 @@ export function Scheduling({ node }: { node: Node }): ReactElement {
     <section className="q-panel" aria-label="Scheduling">
       <header className="q-panel-head">
         <h2>Scheduling</h2>
-        {editing ? null : <button type="button" className="q-link" aria-label={`Edit scheduling of ${node.hostname}`} onClick={() => setEditing(true)}>Edit</button>}
+        {editing ? null : <PlainButton className="q-link" reason={whyNot(NodeService.method.updateNode)} aria-label={`Edit scheduling of ${node.hostname}`} onClick={() => setEditing(true)}>Edit</PlainButton>}
       </header>
       {editing ? <Form node={node} onClose={() => setEditing(false)} /> : (
         <dl className="q-pairs">

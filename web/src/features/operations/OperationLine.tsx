@@ -2,12 +2,14 @@
 
 import { useState, type ReactElement } from 'react';
 import { Link } from 'react-router';
+import { whyNot } from '@/api/access';
 import { call, run } from '@/api/call';
 import { toProblem, type Problem } from '@/api/errors';
 import { useNode, useVm } from '@/api/hooks';
 import { paths } from '@/app/paths';
 import type { Operation } from '@/gen/Quantixkvm/operation/v1/operation_pb';
 import { OperationService } from '@/gen/Quantixkvm/operation/v1/operation_service_pb';
+import { PlainButton } from '@/ui/PlainButton';
 import { ProblemNote } from '@/ui/ProblemNote';
 import { StateBadge, StateShape } from '@/ui/StateBadge';
 import { RelativeTime, Since } from '@/ui/time';
@@ -62,9 +64,9 @@ export function OperationLine({ operation }: { operation: Operation }): ReactEle
         {running ? null : <StateBadge tone={tone} word={word} />}
         {running ? null : <span className="q-dim q-op-when"><RelativeTime at={operation.createdAt} /></span>}
         {running && operation.cancellable ? (
-          <button type="button" className="q-button" aria-label={`Cancel ${verbWord(operation)}`} aria-disabled={asked} onClick={() => (asked ? undefined : cancel())}>
+          <PlainButton reason={whyNot(OperationService.method.cancelOperation)} aria-label={`Cancel ${verbWord(operation)}`} aria-disabled={asked} onClick={() => (asked ? undefined : cancel())}>
             {asked ? 'Cancelling' : 'Cancel'}
-          </button>
+          </PlainButton>
         ) : null}
       </div>
       {running ? <Progress operation={operation} /> : null}

@@ -3,7 +3,7 @@
 import { Dropdown, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
 import { MenuToggle } from '@patternfly/react-core/dist/esm/components/MenuToggle';
 import { useEffect, useState, type ReactElement, type ReactNode } from 'react';
-import { asCurl } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { allowance, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { copy } from '@/ui/CopyText';

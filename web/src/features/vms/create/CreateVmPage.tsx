@@ -4,11 +4,13 @@ import { useQuery } from '@connectrpc/connect-query';
 import { Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core/dist/esm/components/Modal';
 import { useCallback, useMemo, useState, type ReactElement } from 'react';
 import { useSearchParams } from 'react-router';
+import { may } from '@/api/access';
 import { useAsked } from '@/api/asked';
 import { toProblem } from '@/api/errors';
 import { useVms } from '@/api/hooks';
 import { Page } from '@/app/Page';
 import { VMService, type CreateOptions } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
+import { EmptyState } from '@/ui/EmptyState';
 import { useKeys } from '@/ui/keys';
 import { ProblemNote } from '@/ui/ProblemNote';
 import { AdvancedSection } from './AdvancedSection';
@@ -108,6 +110,12 @@ function Creating({ options, onAgain }: { options: CreateOptions; onAgain: () =>
 }
 
 export default function CreateVmPage(): ReactElement {
+  const { allowed, reason } = may(VMService.method.createVM);
+  if (!allowed) return <Page title="New VM"><EmptyState title="You may not create VMs"><p>{reason}</p></EmptyState></Page>;
+  return <New />;
+}
+
+function New(): ReactElement {
   const { data, error, refetch } = useQuery(VMService.method.getCreateOptions);
   const again = (): void => void refetch();
   const problem = error === null ? null : toProblem(error);

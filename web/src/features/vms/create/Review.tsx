@@ -1,7 +1,7 @@
 // What will be made, what it takes, what was looked at; and the button that makes it.
 
 import { useState, type ReactElement } from 'react';
-import { asCurl } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { copy } from '@/ui/CopyText';
 import { KeyHint } from '@/ui/KeyHint';
 import { ProblemNote } from '@/ui/ProblemNote';

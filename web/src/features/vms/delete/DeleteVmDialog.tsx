@@ -3,7 +3,8 @@
 import { Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core/dist/esm/components/Modal';
 import { useMemo, useState, type ReactElement } from 'react';
 import { useAsked } from '@/api/asked';
-import { asCurl, bodyOf, run } from '@/api/call';
+import { bodyOf, run } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { toProblem, type Problem } from '@/api/errors';
 import { useVm } from '@/api/hooks';
 import { RetryKey } from '@/api/retry_key';

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { asCurl } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { VirtualMachineSchema } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { DeleteVMResponseSchema, type DeleteVMResponse } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import { askDelete, confirmed, mayDelete, nowAsking, putAway, toType } from '../actions/ask';

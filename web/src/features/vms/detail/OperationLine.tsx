@@ -2,6 +2,7 @@
 
 import { Button } from '@patternfly/react-core/dist/esm/components/Button';
 import { useState, type ReactElement } from 'react';
+import { whyNot } from '@/api/access';
 import { call, run as runCall } from '@/api/call';
 import { toProblem, type Problem } from '@/api/errors';
 import { allowance, verbOf, type Verb } from '@/api/verbs';
@@ -11,6 +12,7 @@ import { OperationService } from '@/gen/Quantixkvm/operation/v1/operation_servic
 import { useNow } from '@/ui/clock';
 import { duration, exact, toMillis } from '@/ui/format';
 import { ProblemNote } from '@/ui/ProblemNote';
+import { ReasonButton } from '@/ui/ReasonButton';
 import { StateShape } from '@/ui/StateBadge';
 import { doing } from '../vm_state';
 import { shareDone } from './share_done';
@@ -47,7 +49,7 @@ export function OperationLine({ vm, operation, onRun }: Props): ReactElement {
         {force !== undefined && operation.verb !== 'force_stop' && allowance(vm, 'force_stop').allowed ? (
           <Button variant="link" isInline isDanger size="sm" onClick={() => onRun(force, vm.id)}>{force.word}</Button>
         ) : null}
-        {operation.cancellable ? <Button variant="link" isInline size="sm" onClick={cancel}>Cancel</Button> : null}
+        {operation.cancellable ? <ReasonButton variant="link" isInline size="sm" reason={whyNot(OperationService.method.cancelOperation)} onClick={cancel}>Cancel</ReasonButton> : null}
       </span>
       <progress className="q-vm-op-bar" aria-label={`${word} ${vm.name}`} {...(share === null ? {} : { value: share, max: 1 })} />
       {problem === null ? null : <ProblemNote message={problem.message} requestId={problem.requestId} />}

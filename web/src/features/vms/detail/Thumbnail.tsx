@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState, type ReactElement } from 'react';
 import { Link } from 'react-router';
+import { may } from '@/api/access';
 import { call, run } from '@/api/call';
 import { toProblem, type Problem } from '@/api/errors';
 import { paths } from '@/app/paths';
@@ -38,7 +39,7 @@ function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | nu
       },
     );
   }, [vm.id]);
-  const on = runs(vm);
+  const on = runs(vm) && may(VMService.method.getScreenshot).allowed;
   const state = vm.status?.state;
   useEffect(() => {
     if (!on) return undefined;
@@ -58,16 +59,17 @@ function useShot(vm: VirtualMachine): { shot: Shot | null; problem: Problem | nu
 
 export function Thumbnail({ vm }: { vm: VirtualMachine }): ReactElement {
   const { shot, problem, take, shown, notShown } = useShot(vm);
+  const { allowed, reason } = may(VMService.method.getScreenshot);
   const on = runs(vm);
   return (
     <figure className="q-thumb">
       <Link to={paths.vm(vm.id, 'console')} className="q-thumb-screen">
         <span className="q-offscreen">Open the console of {vm.name}. </span>
-        {shot === null ? <span className="q-thumb-words">{problem?.message ?? (on ? 'Looking' : `${vmState(vm).word}: the screen is dark`)}</span> : shown ? <img src={shot.url} alt={`Screen of ${vm.name}`} onError={notShown} /> : <span className="q-thumb-words">This picture is of a kind that the browser does not show; the console does.</span>}
+        {shot === null ? <span className="q-thumb-words">{problem?.message ?? (on ? (allowed ? 'Looking' : reason) : `${vmState(vm).word}: the screen is dark`)}</span> : shown ? <img src={shot.url} alt={`Screen of ${vm.name}`} onError={notShown} /> : <span className="q-thumb-words">This picture is of a kind that the browser does not show; the console does.</span>}
       </Link>
       <figcaption>
         <span className="q-small">{shot === null ? 'Screen' : <>Screen, <RelativeTime at={shot.at} /></>}</span>
-        {on && problem?.code !== 'unimplemented' ? (
+        {on && allowed && problem?.code !== 'unimplemented' ? (
           <button type="button" className="q-icon-button" aria-label={`Look again at the screen of ${vm.name}`} title="Look again" onClick={take}>
             <Icon name="operations" size={14} />
           </button>

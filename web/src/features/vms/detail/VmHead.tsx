@@ -3,11 +3,12 @@
 import { Button } from '@patternfly/react-core/dist/esm/components/Button';
 import type { ReactElement } from 'react';
 import { Link, useMatch, useNavigate } from 'react-router';
-import { verbOf, type Verb } from '@/api/verbs';
+import { roleAllows, verbOf, type Verb } from '@/api/verbs';
 import { paths } from '@/app/paths';
 import { VMOrigin, type VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { CopyText } from '@/ui/CopyText';
 import { ProblemNote } from '@/ui/ProblemNote';
+import { ReasonButton } from '@/ui/ReasonButton';
 import { StateBadge } from '@/ui/StateBadge';
 import { Since, useNarrow } from '@/ui/time';
 import { VerbButton } from '../actions/VerbButton';
@@ -53,7 +54,9 @@ export function VmHead({ vm }: { vm: VirtualMachine }): ReactElement {
       <div className="q-vm-verbs">
         {primary === undefined ? null : <VerbButton vm={vm} verb={primary} onRun={run} variant={primary.harsh ? 'secondary' : 'primary'} />}
         {second.map((verb) => <VerbButton key={verb.verb} vm={vm} verb={verb} onRun={run} />)}
-        {onConsole ? null : (
+        {onConsole ? null : !roleAllows('console').allowed ? (
+          <ReasonButton variant="secondary" size="sm" aria-label={`Console of ${vm.name}`} reason={roleAllows('console').reason}>Console</ReasonButton>
+        ) : (
           <Button variant="secondary" size="sm" component={(props: object) => <Link {...props} to={paths.vm(vm.id, 'console')} />}>
             Console
           </Button>

@@ -1,7 +1,7 @@
 // Verbs for the rows that are selected: how many of them may, and what it costs where it does.
 
 import { useMemo, type ReactElement } from 'react';
-import { allowance, VERBS, type Verb } from '@/api/verbs';
+import { allowance, roleAllows, VERBS, type Verb } from '@/api/verbs';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { askDelete, mayDelete } from '../actions/ask';
 
@@ -17,7 +17,7 @@ const counted = (count: number): string => (count === 1 ? '1 VM' : `${count} VMs
 function allowedCounts(vms: readonly VirtualMachine[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const vm of vms) {
-    for (const { verb, allowed } of vm.allowedActions) if (allowed) counts.set(verb, (counts.get(verb) ?? 0) + 1);
+    for (const { verb, allowed } of vm.allowedActions) if (allowed && roleAllows(verb).allowed) counts.set(verb, (counts.get(verb) ?? 0) + 1);
   }
   return counts;
 }

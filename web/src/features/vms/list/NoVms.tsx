@@ -2,7 +2,9 @@
 
 import type { ReactElement } from 'react';
 import { Link } from 'react-router';
-import { asCurl, call } from '@/api/call';
+import { may } from '@/api/access';
+import { call } from '@/api/call';
+import { asCurl } from '@/api/curl';
 import { paths } from '@/app/paths';
 import { VMService } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import { CopyText } from '@/ui/CopyText';
@@ -15,13 +17,15 @@ const EXAMPLE = call(VMService.method.createVM, {
 });
 
 export function NoVms(): ReactElement {
+  const create = may(VMService.method.createVM);
   const curl = asCurl(EXAMPLE, location.origin);
   return (
     <EmptyState title="No VM on this host yet">
       <p className="q-dim">There are three ways to get one.</p>
       <ol className="q-ways">
         <li>
-          <h3><Link to={paths.newVm()}>Create one here</Link></h3>
+          <h3>{create.allowed ? <Link to={paths.newVm()}>Create one here</Link> : 'Create one here'}</h3>
+          {create.allowed ? null : <p>{create.reason}</p>}
           <p>From an installation ISO, a disk image that lies in a pool, or an empty disk.</p>
         </li>
         <li>

@@ -2,7 +2,7 @@
 // the row: it is made when it is asked for.
 
 import { lazy, Suspense, useState, type ReactElement } from 'react';
-import type { Verb } from '@/api/verbs';
+import { roleAllows, type Verb } from '@/api/verbs';
 import { paths } from '@/app/paths';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
 import { Icon } from '@/ui/icons';
@@ -22,6 +22,7 @@ export function openConsole(id: string, kind: 'vnc' | 'serial'): void {
 export function RowActions({ vm, onRun }: Props): ReactElement {
   const [menu, setMenu] = useState(false);
   const action = firstAction(vm);
+  const seen = roleAllows('console');
   const dots = (
     <button type="button" className="q-icon-button" tabIndex={-1} aria-label={`Actions of ${vm.name}`} aria-haspopup="menu" onClick={() => setMenu(true)}>
       <Icon name="more" />
@@ -34,7 +35,7 @@ export function RowActions({ vm, onRun }: Props): ReactElement {
           {action.verb.word}
         </button>
       ) : (
-        <button type="button" className="q-button q-first" tabIndex={-1} aria-label={`Console of ${vm.name}`} onClick={() => openConsole(vm.id, action.console)}>
+        <button type="button" className="q-button q-first" tabIndex={-1} aria-label={`Console of ${vm.name}`} aria-disabled={!seen.allowed} title={seen.reason || undefined} onClick={() => { if (seen.allowed) openConsole(vm.id, action.console); }}>
           Console <Icon name="external" size={12} />
         </button>
       )}

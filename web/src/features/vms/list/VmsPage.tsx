@@ -2,16 +2,19 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore, type ReactElement } from 'react';
 import { Link, useNavigate } from 'react-router';
+import { whyNot } from '@/api/access';
 import { useVms, useVmsKnown } from '@/api/hooks';
 import { usage } from '@/api/stores';
 import type { Verb } from '@/api/verbs';
 import { Page } from '@/app/Page';
 import { paths } from '@/app/paths';
 import type { VirtualMachine } from '@/gen/Quantixkvm/compute/v1/vm_pb';
+import { VMService } from '@/gen/Quantixkvm/compute/v1/vm_service_pb';
 import { DataTable } from '@/ui/DataTable';
 import { EmptyState } from '@/ui/EmptyState';
 import { count as figure } from '@/ui/format';
 import { useKeys } from '@/ui/keys';
+import { PlainButton } from '@/ui/PlainButton';
 import { useNarrow } from '@/ui/time';
 import { VirtualList } from '@/ui/VirtualList';
 import { Arranger, sortsByUsage } from './arrange';
@@ -64,7 +67,8 @@ export default function VmsPage(): ReactElement | null {
   }, [state.query]);
 
   if (!known && vms.length === 0) return null;
-  const newVm = <Link to={paths.newVm()} className="q-button q-primary">New VM</Link>;
+  const mayNot = whyNot(VMService.method.createVM);
+  const newVm = mayNot === undefined ? <Link to={paths.newVm()} className="q-button q-primary">New VM</Link> : <PlainButton className="q-button" reason={mayNot}>New VM</PlainButton>;
   if (vms.length === 0) return <Page title="VMs" actions={newVm}><NoVms /></Page>;
   const count = rows.length === vms.length ? figure(vms.length) : `${figure(rows.length)} of ${figure(vms.length)}`;
   return (
