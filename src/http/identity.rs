@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,6 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use connectrpc::ConnectError;
+use http_body_util::{BodyExt as _, Limited};
 
 use crate::model::access::{Need, Privilege};
 use crate::service::auth::{AuthService, CallerAddress, Origin, Principal, Shown};
@@ -103,7 +105,8 @@ fn is_message(kind: &str) -> bool {
 /// The layer.
 pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Request, next: Next) -> Response {
     let Some(connection) = request.extensions().get::<Connection>().cloned() else {
-        return refused(&request, ServiceError::Internal("a request came by no connection".to_owned()));
+        let lost = ServiceError::Internal("a request came by no connection".to_owned());
+        return refused(request, lost).await;
     };
     let path = request.uri().path().to_owned();
     if connection.kind == Kind::Clear {
@@ -126,7 +129,7 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
         (Ok(caller), _) => caller,
         // Who wants to sign in again may still carry what has ended.
         (Err(_), Need::Nothing) => None,
-        (Err(error), Need::Identity | Need::Role(_)) => return refused(&request, error),
+        (Err(error), Need::Identity | Need::Role(_)) => return refused(request, error).await,
     };
     let allowed = match (&caller, privilege.need()) {
         (_, Need::Nothing) => Ok(()),
@@ -134,7 +137,7 @@ pub async fn identify(State(identity): State<Arc<Identity>>, mut request: Reques
         (None, Need::Identity | Need::Role(_)) => Err(identity.auth.nobody()),
     };
     if let Err(error) = allowed {
-        return refused(&request, error);
+        return refused(request, error).await;
     }
     request.extensions_mut().insert(CallerAddress(Arc::clone(&connection.address)));
     if let Some(caller) = caller {
@@ -171,7 +174,11 @@ async fn in_clear(identity: &Identity, request: &Parts, path: &str) -> Response 
     response
 }
 
-fn refused(request: &Request, error: ServiceError) -> Response {
+/// What is read of a refused request, and for how long, so that its connection can be used again.
+const READ_MAX: usize = 64 << 10;
+const READ_WITHIN: Duration = Duration::from_secs(1);
+
+async fn refused(request: Request, error: ServiceError) -> Response {
     let sentence = error.to_string();
     let told = match error {
         ServiceError::Unauthenticated(_) => ConnectError::unauthenticated(sentence),
@@ -195,7 +202,13 @@ fn refused(request: &Request, error: ServiceError) -> Response {
         }
     };
     let is_unauthenticated = told.code == connectrpc::ErrorCode::Unauthenticated;
-    let mut response = told.into_http_response(request.headers()).map(Body::new);
+    let (parts, body) = request.into_parts();
+    let mut response = told.into_http_response(&parts.headers).map(Body::new);
+    let read = tokio::time::timeout(READ_WITHIN, Limited::new(body, READ_MAX).collect()).await;
+    if !matches!(read, Ok(Ok(_))) {
+        // An HTTP/1 client must not send its next request behind what nobody has read.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if is_unauthenticated {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

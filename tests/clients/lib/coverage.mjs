@@ -11,6 +11,8 @@ import { rpcs } from "./contract.mjs";
 const REFUSED_IN_DEMO = new Map([
   ["AdoptVM", "nothing but this server defines VMs in the demo's libvirt"],
   ["RedefineVM", "nothing undefines VMs behind the server's back in the demo"],
+  ["SetUp", "a demonstration has no first administrator to make"],
+  ["CreateSetUpCode", "a demonstration has no first administrator to make"],
   ["BackupState", "the demo keeps its state in memory"],
   ["CancelOperation", "guests of libvirt's test driver power off at once, so nothing waits"],
 ]);

@@ -7,6 +7,7 @@ import { createClient } from "@connectrpc/connect";
 import { service } from "../lib/contract.mjs";
 import { Coverage } from "../lib/coverage.mjs";
 import { TRANSPORTS } from "../lib/transports.mjs";
+import { authScenarios } from "../scenarios/auth.mjs";
 import { consoleScenarios } from "../scenarios/consoles.mjs";
 import { nodeScenarios } from "../scenarios/nodes.mjs";
 import { operationScenarios } from "../scenarios/operations.mjs";
@@ -32,6 +33,7 @@ for (const { title, slug, open } of TRANSPORTS) {
     after(close);
     const context = {
       slug,
+      auth: createClient(service("AuthService"), transport),
       vms: createClient(service("VMService"), transport),
       nodes: createClient(service("NodeService"), transport),
       operations: createClient(service("OperationService"), transport),
@@ -40,6 +42,7 @@ for (const { title, slug, open } of TRANSPORTS) {
       state: createClient(service("StateService"), transport),
     };
 
+    authScenarios(context);
     vmScenarios(context);
     consoleScenarios(context);
     nodeScenarios(context);
