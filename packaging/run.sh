@@ -10,7 +10,10 @@ ROOT=$(cd "$HERE/.." && pwd)
 extend_path
 
 SERVICE_USER=quantixkvm
+# Whose members may use the API socket.
+ADMIN_GROUP=quantixkvm-admin
 DATA_DIR=/var/lib/quantixkvm
+RUNTIME_DIR=/run/quantixkvm
 PROGRAM_DIR=/usr/local/lib/quantixkvm
 BOX=$HERE/libvirtd-box.sh
 BOX_DIR=/var/lib/quantixkvm-libvirt
@@ -65,8 +68,10 @@ make_user() {
 }
 
 give_user_libvirt() {
-    as_root usermod --append --groups libvirt "$SERVICE_USER"
+    as_root groupadd --system --force "$ADMIN_GROUP"
+    as_root usermod --append --groups "libvirt,$ADMIN_GROUP" "$SERVICE_USER"
     as_root install -d -m 700 -o "$SERVICE_USER" -g "$SERVICE_USER" "$DATA_DIR"
+    as_root install -d -m 755 -o "$SERVICE_USER" -g "$SERVICE_USER" "$RUNTIME_DIR"
     say "it is in the group libvirt; its state is kept in $DATA_DIR"
 }
 
@@ -143,12 +148,23 @@ bring_libvirt_up() {
 announce() {
     local address=http://localhost:8080 flag previous=""
     for flag in "$@"; do
-        if [ "$previous" = --listen ]; then address="http://$flag"; fi
+        if [ "$previous" = --listen ]; then
+            case $flag in
+            127.* | localhost:* | '[::1]:'*) address=http://$flag ;;
+            *) address=https://$flag ;;
+            esac
+        fi
         previous=$flag
     done
     say "The page: $address"
-    say "The API, for instance:"
+    say "The API, for instance, as root of this host:"
     say "curl -X POST $address/Quantixkvm.compute.v1.VMService/ListVMs -H 'Content-Type: application/json' -d '{}'"
+}
+
+# What a browser needs, which a demonstration does not.
+announce_sign_in() {
+    say "A browser asks for the set-up code, once. This prints it:"
+    say "sudo $PROGRAM setup-code"
 }
 
 # Replaces this script by the server, as the service user. A user who had to
@@ -193,6 +209,7 @@ run_host() {
     say "Ctrl-C ends the server; guests and libvirt run on."
     if box_runs; then say "To end those too: packaging/run.sh --stop"; fi
     announce "$@"
+    announce_sign_in
     serve_as_service_user --data-dir "$DATA_DIR" --libvirt-uri qemu:///system --accelerator "$ACCELERATOR" "$@"
 }
 

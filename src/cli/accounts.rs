@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::{Config, ConfigError};
 
 use super::client::{self, ClientError};
-use super::flags::ClientFlags;
+use super::flags::{ClientFlags, LAST};
 use super::password::{self, PasswordError};
 use super::table::{print, rows, shown, table, text, when, word};
 
@@ -67,7 +67,7 @@ pub struct Common {
     #[command(flatten)]
     client: ClientFlags,
     /// As JSON: the API's own answer
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
 }
 

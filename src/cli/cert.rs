@@ -12,7 +12,7 @@ use crate::model::vm::Moment;
 use crate::server;
 
 use super::accounts::Shape;
-use super::flags::DataFlags;
+use super::flags::{DataFlags, LAST};
 use super::table::{print, shown};
 
 /// Below the help.
@@ -35,7 +35,7 @@ pub struct CertArguments {
     #[command(flatten)]
     place: DataFlags,
     /// As JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
     #[command(subcommand)]
     command: CertCommand,

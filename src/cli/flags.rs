@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError, DEFAULT_PATH, ENV_PREFIX, Layer};
 
+/// Below the flags of a subcommand itself: where what every one of its kind takes is listed.
+pub const LAST: usize = 900;
+
 /// Where the state is and what it is about: every subcommand that does something takes these.
 #[derive(clap::Args)]
 pub struct PlaceFlags {
@@ -23,7 +26,7 @@ pub struct PlaceFlags {
 pub struct SocketFlag {
     /// The API socket, for root and members of the group quantixkvm-admin [env: QUANTIXKVM_SOCKET]
     /// [default: /run/quantixkvm/api.sock]
-    #[arg(long, value_name = "PATH", global = true)]
+    #[arg(long, value_name = "PATH", global = true, display_order = LAST)]
     socket: Option<PathBuf>,
 }
 
@@ -31,7 +34,7 @@ pub struct SocketFlag {
 #[derive(clap::Args)]
 pub struct ClientFlags {
     /// Configuration file [default: /etc/quantixkvm/config.toml, where it exists]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = LAST)]
     config: Option<PathBuf>,
     #[command(flatten)]
     socket: SocketFlag,
@@ -41,10 +44,10 @@ pub struct ClientFlags {
 #[derive(clap::Args)]
 pub struct DataFlags {
     /// Configuration file [default: /etc/quantixkvm/config.toml, where it exists]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = LAST)]
     config: Option<PathBuf>,
     /// Where the state is kept [env: QUANTIXKVM_DATA_DIR] [default: /var/lib/quantixkvm]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, display_order = LAST)]
     data_dir: Option<PathBuf>,
 }
 

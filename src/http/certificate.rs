@@ -98,7 +98,7 @@ impl Files {
         let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect)
             .map_err(|why| named(&self.certificate, &why))?;
-        let bytes = secret::read_private(&self.key)?
+        let bytes = secret::read_given(&self.key)?
             .ok_or_else(|| named(&self.key, &"it is not there, and the certificate's key must be"))?;
         let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|why| named(&self.key, &why))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -227,5 +227,6 @@ mod tests {
         }
         std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o644)).expect("a mode");
         assert!(files.unfit(now).expect_err("others may read it").contains("chmod 0600"));
+        assert!(files.config().expect_err("others may read it").contains("tls-key.pem can be read"));
     }
 }

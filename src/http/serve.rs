@@ -139,7 +139,13 @@ impl ApiSocket {
             remedy: "; choose another place with --socket".to_owned(),
             why,
         };
-        // Of a process that is gone: whoever lives holds the lock of the state file.
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(failed(std::io::Error::new(
+                std::io::ErrorKind::AddrInUse,
+                "another server that runs has its API socket there",
+            )));
+        }
+        // Of a process that is gone.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => {}

@@ -34,13 +34,15 @@ impl Ballast {
 /// A server whose data directory is a small file system. Its mounts are its own: they go with it,
 /// however it ends.
 async fn on_a_small_disk(data: &Path) -> Server {
+    // Beside it: the mount is seen by the server alone.
+    let socket = data.with_extension("sock").display().to_string();
     let mount = format!("mount -t tmpfs -o {SIZE} tmpfs \"$0\" && exec \"$@\"");
     let at = data.display().to_string();
     // Who is not root is root among its own mounts alone.
     let who: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--map-root-user"] };
     let unshare = ["unshare", "--mount", "--propagation", "private"];
     let command = [&unshare[..], who, &["sh", "-c", &mount, &at, BINARY]].concat();
-    Server::start_by(&command, Some(data), &["--libvirt-uri", "test:///default"]).await
+    Server::start_by(&command, Some(data), &["--libvirt-uri", "test:///default", "--socket", &socket]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

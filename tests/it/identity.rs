@@ -343,7 +343,7 @@ async fn the_first_run_takes_one_code_and_five_tries() {
         .await;
     assert_eq!(spent.code(), "permission_denied", "good after five wrong ones: {}", spent.body);
     // Root of the host makes another.
-    let by_socket = reqwest::Client::builder().unix_socket(data.join("api.sock")).build().expect("a client");
+    let by_socket = reqwest::Client::builder().unix_socket(server.socket()).build().expect("a client");
     let made = by_socket.post("http://localhost/Quantixkvm.auth.v1.AuthService/CreateSetUpCode").json(&json!({}));
     let made: Value = made.send().await.expect("an answer").json().await.expect("JSON");
     let second = code().expect("a code");

@@ -216,13 +216,12 @@ async fn root_is_known_by_its_socket_and_nobody_else_is_taken_for_it() {
     }
     // The API socket asks the kernel who it is.
     let who: Value = {
-        let by_socket =
-            reqwest::Client::builder().unix_socket(server.data_dir.join("api.sock")).build().expect("a client");
+        let by_socket = reqwest::Client::builder().unix_socket(server.socket()).build().expect("a client");
         let asked = by_socket.post("http://localhost/Quantixkvm.auth.v1.AuthService/WhoAmI").json(&json!({}));
         asked.send().await.expect("an answer").json().await.expect("JSON")
     };
     assert_eq!((&who["kind"], &who["name"]), (&json!("SOCKET"), &json!("root")));
-    let socket = std::fs::metadata(server.data_dir.join("api.sock")).expect("the socket");
+    let socket = std::fs::metadata(server.socket()).expect("the socket");
     assert_eq!(socket.permissions().mode() & 0o007, 0, "others may use the API socket");
     assert_eq!(names(&server).await, before, "somebody who left was taken for root");
 }

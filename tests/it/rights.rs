@@ -230,8 +230,14 @@ async fn an_operator_names_files_of_the_pools_and_an_administrator_any() {
 async fn of_many_creations_at_once_as_many_are_made_as_the_quota_allows() {
     let host = Host::new().await;
     let ann = host.operator("ann", json!({ "vms": 5 })).await;
-    let create =
-        |name: String| host.server.call_as(Some(&ann), "CreateVM", json!({ "name": name, "spec": small_spec() }));
+    // By one client, whose connections are there: at once is at once.
+    let bearer = format!("Bearer {ann}");
+    let signed = [("Authorization", bearer.as_str())];
+    let spec = with(json!({ "disks": [{ "sizeGib": 1 }, { "sizeGib": 1 }] }));
+    let body = |name: &str| json!({ "name": name, "spec": spec });
+    let create = async |name: String| host.server.call_with("CreateVM", body(&name), &signed).await;
+    let known = async || host.server.call_with("WhoAmI", json!({}), &signed).await.body["name"].clone();
+    assert_eq!(futures::future::join_all((0..20).map(|_| known())).await[19], "ann");
     let answers = futures::future::join_all((0..20).map(|n| create(format!("vm-{n}")))).await;
     let made = answers.iter().filter(|answer| answer.status == 200).count();
     let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
@@ -317,8 +323,14 @@ async fn a_quota_counts_what_vms_may_grow_to_and_says_what_is_used() {
         let body = json!({ "name": format!("bob-{n}"), "spec": small_spec() });
         ids.push(server.call_as(Some(&bob), "CreateVM", body).await.body["id"].clone());
     }
-    let grow =
-        |id: &Value| server.call_as(Some(&bob), "UpdateVM", json!({ "id": id, "spec": { "cpu": { "cores": 2 } } }));
+    let bearer = format!("Bearer {bob}");
+    let signed = [("Authorization", bearer.as_str())];
+    let known = async || server.call_with("WhoAmI", json!({}), &signed).await.body["name"].clone();
+    assert_eq!(futures::future::join_all((0..8).map(|_| known())).await[7], "bob");
+    let grow = async |id: &Value| {
+        let body = json!({ "id": id, "spec": { "cpu": { "cores": 2 } } });
+        server.call_with("UpdateVM", body, &signed).await
+    };
     let answers = futures::future::join_all(ids.iter().map(grow)).await;
     let grown = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(grown, 4, "{answers:?}");

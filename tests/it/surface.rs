@@ -279,6 +279,17 @@ async fn a_second_server_on_the_same_data_is_refused_at_once_and_the_first_ends_
     assert!(!output.status.success(), "two servers on one data directory");
     assert!(told.contains(&first.pid().to_string()), "the first's pid {} is not in {told}", first.pid());
     assert!(took < Duration::from_secs(1), "it took {took:?}");
+    // Nor is the API socket taken from who has it, by a server on other data.
+    let (other, socket) = (home.path().join("other").display().to_string(), first.socket().display().to_string());
+    let (output, told) = tokio::task::block_in_place(|| {
+        let base = ["serve", "--allow-root", "--listen", "127.0.0.1:0", "--libvirt-uri", "test:///default"];
+        run(&[&base[..], &["--data-dir", &other, "--socket", &socket]].concat(), &[])
+    });
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&socket) && told.contains("--socket"), "{told}");
+    let by_socket = reqwest::Client::builder().unix_socket(first.socket()).build().expect("a client");
+    let asked = by_socket.post("http://localhost/Quantixkvm.auth.v1.AuthService/WhoAmI").json(&json!({})).send().await;
+    assert_eq!(asked.expect("the first still answers there").status(), 200);
     first.ok("ListVMs", json!({})).await;
     let took = tokio::task::block_in_place(|| first.terminate());
     println!("R24: SIGTERM took {took:?}");

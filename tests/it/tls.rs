@@ -257,8 +257,8 @@ async fn a_certificate_of_ones_own_is_used_and_a_broken_one_is_not() {
 /// An address of this machine at which it is no loopback.
 fn own_address() -> Option<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
-    let own = all.into_iter().map(|interface| interface.ip());
-    own.filter(|ip| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local())).next()
+    let mut own = all.into_iter().map(|interface| interface.ip());
+    own.find(|ip| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local()))
 }
 
 /// What comes back before the other side closes.

@@ -27,6 +27,7 @@ pub struct Server {
     /// `http://127.0.0.1:…`
     pub url: String,
     pub data_dir: PathBuf,
+    socket: PathBuf,
     log: Arc<Mutex<String>>,
     /// Signs every request with the token.
     pub http: reqwest::Client,
@@ -90,26 +91,22 @@ impl Server {
                 .map(str::to_owned),
         );
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        if let Some(data) = data {
-            let socket = data.join("api.sock").display().to_string();
-            arguments.extend(["--data-dir".to_owned(), data.display().to_string(), "--socket".to_owned(), socket]);
+        let data_dir = data.map(Path::to_path_buf).unwrap_or_default();
+        let mut socket = data_dir.join("api.sock");
+        if data.is_some() {
+            arguments.extend(["--data-dir".to_owned(), data_dir.display().to_string()]);
+            match flags.iter().position(|flag| *flag == "--socket") {
+                Some(at) => socket = PathBuf::from(flags[at + 1]),
+                None => arguments.extend(["--socket".to_owned(), socket.display().to_string()]),
+            }
         }
         let (child, url, log) = spawn(&arguments);
-        Self {
-            child,
-            url,
-            data_dir: data.map(Path::to_path_buf).unwrap_or_default(),
-            log,
-            http: client(None),
-            token: None,
-            arguments,
-            _home: None,
-        }
+        Self { child, url, data_dir, socket, log, http: client(None), token: None, arguments, _home: None }
     }
 
     /// The API socket.
     pub fn socket(&self) -> PathBuf {
-        self.data_dir.join("api.sock")
+        self.socket.clone()
     }
 
     /// An administrator and a token, by the API socket.

@@ -16,7 +16,7 @@ extend_path
 
 # What run.sh, libvirt and the program write to.
 PRIVATE_DIRS=(/etc/libvirt /etc/quantixkvm /run/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
-    /var/lib/quantixkvm /var/lib/quantixkvm-libvirt /usr/local/lib/quantixkvm)
+    /run/quantixkvm /var/lib/quantixkvm /var/lib/quantixkvm-libvirt /usr/local/lib/quantixkvm)
 BASE=http://localhost:8080
 CHECKS=0
 
@@ -54,7 +54,7 @@ start_run() {
 
 is_gone() { ! kill -0 "$RUN" 2>/dev/null; }
 is_up() { command curl -fsS -o /dev/null --max-time 5 "$BASE/healthz" 2>/dev/null; }
-is_ready() { command curl -fsS -o /dev/null --max-time 5 "$BASE/readyz" 2>/dev/null; }
+is_ready() { as_root env curl -fsS -o /dev/null --max-time 5 "$BASE/readyz" 2>/dev/null; }
 ready_or_gone() { is_ready || is_gone; }
 
 comes_up() {
@@ -109,9 +109,9 @@ request_list_nodes() {
         -d '{}'
 }
 
-# curl as the requests call it, which also keeps the status.
+# curl as the requests call it, as root, which also keeps the status.
 curl() {
-    command curl -sS --max-time 120 -w '\n%{http_code}' "$@"
+    as_root env curl -sS --max-time 120 -w '\n%{http_code}' "$@"
 }
 
 # ask COMMAND...: fills BODY and STATUS.
@@ -209,6 +209,12 @@ says_how_it_runs() {
     grep -q -- '--accelerator tcg' "$WORK/run.log" || die "run.sh does not say that guests are emulated"
 }
 
+prints_a_code() {
+    local code
+    code=$(as_root /usr/local/lib/quantixkvm/quantixkvm setup-code 2>/dev/null)
+    [[ $code =~ ^[A-Z0-9]{4}(-[A-Z0-9]{4}){3}$ ]] || die "it prints: $code"
+}
+
 check_demo() {
     check "run.sh --demo comes up" comes_up --demo
     check "not as root" runs_as_service_user
@@ -224,6 +230,7 @@ check_host() {
     check "run.sh comes up, with libvirt" comes_up
     check "it says how guests will run" says_how_it_runs
     check "the server is not root" runs_as_service_user
+    check "setup-code prints a code, by the API socket" prints_a_code
     check "ListVMs lists nothing yet" real_list_vms
     check "CreateVM creates my-vm" real_create_vm
     check "StartVM of the example's id is not_found" real_start_unknown

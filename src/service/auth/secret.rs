@@ -103,14 +103,36 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// # Errors
 /// A sentence that names the file and the cure: it cannot be read, or others may read it.
 pub fn read_private(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    read(path, |_| Readers::Owner)
+}
+
+/// As [`read_private`], of what an administrator put there: a file of root's may be read by its
+/// group, which is how one is given to a service without becoming the service's.
+///
+/// # Errors
+/// As of [`read_private`].
+pub fn read_given(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    read(path, |owner| if owner == 0 { Readers::OwnerAndGroup } else { Readers::Owner })
+}
+
+enum Readers {
+    Owner,
+    OwnerAndGroup,
+}
+
+fn read(path: &Path, readers: impl Fn(u32) -> Readers) -> Result<Option<Vec<u8>>, String> {
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    if meta.mode() & 0o077 != 0 {
+    let (beyond, cure) = match readers(meta.uid()) {
+        Readers::Owner => (0o077, "0600"),
+        Readers::OwnerAndGroup => (0o037, "0640"),
+    };
+    if meta.mode() & beyond != 0 {
         return Err(format!(
-            "{} can be read by other users (mode {:04o}); run: chmod 0600 {}",
+            "{} can be read by other users (mode {:04o}); run: chmod {cure} {}",
             path.display(),
             meta.mode() & 0o7777,
             path.display()
@@ -143,5 +165,12 @@ mod tests {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).expect("its mode");
         let told = read_private(&path).expect_err("others may read it");
         assert!(told.contains("0640") && told.contains("chmod 0600"), "{told}");
+        // Of root's, whoever put it there: the group's as well, and nobody else's.
+        let root = std::fs::metadata(&path).is_ok_and(|meta| meta.uid() == 0);
+        assert_eq!(read_given(&path).is_ok(), root);
+        for mode in [0o644, 0o660] {
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("its mode");
+            assert!(read_given(&path).is_err(), "{mode:o}");
+        }
     }
 }

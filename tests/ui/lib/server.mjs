@@ -38,6 +38,7 @@ export class Server {
     this.url = `http://127.0.0.1:${port}`;
     this.directory = directory;
     this.#arguments = ["serve", "--listen", `127.0.0.1:${port}`, ...flags];
+    if (directory !== null) this.#arguments.push("--socket", join(directory, "api.sock"));
     if (process.getuid() === 0) this.#arguments.push("--allow-root");
   }
 
