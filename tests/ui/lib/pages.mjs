@@ -41,6 +41,11 @@ export const PAGES = [
   ["features/nodes/NodePage", "node", (id) => `/nodes/${id.node}`, heading(/hypervisor-01/)],
   ["features/events/EventsPage", "events", () => "/events", heading("Events")],
   ["features/operations/OperationsPage", "operations", () => "/operations", heading("Operations")],
+  ["features/access/AccessPage", "access", () => "/access/users", heading("Users")],
+  ["features/access/UsersTab", "users", () => "/access/users", (page) => page.getByText("No users yet")],
+  ["features/access/TokensTab", "tokens", () => "/access/tokens", (page) => page.getByText("No API tokens")],
+  ["features/access/SessionsTab", "sessions", () => "/access/sessions", (page) => page.getByText("No sessions")],
+  ["features/access/AuditTab", "audit", () => "/access/audit", heading("Audit log")],
   ["app/NotFoundPage", "not-found", () => "/nowhere", (page) => page.getByRole("heading", { name: "There is no such page" })],
 ].map(([module, name, address, shows]) => ({ module, name, address, shows }));
 

@@ -1,57 +1,29 @@
-// Who one is here, and what is one's own: password, sessions, tokens, the way out.
+// Who one is here, and the way to what is one's own. The menu costs more than its button: it is
+// fetched when it is asked for.
 
-import { Dropdown, DropdownItem, DropdownList } from '@patternfly/react-core/dist/esm/components/Dropdown';
-import { MenuToggle } from '@patternfly/react-core/dist/esm/components/MenuToggle';
 import { lazy, Suspense, useState, type ReactElement } from 'react';
-import { useNavigate } from 'react-router';
 import { roleWord } from '@/api/access';
-import { toProblem } from '@/api/errors';
-import { signOut, useWho } from '@/api/session';
-import { WhoAmIResponse_Kind as Kind } from '@/gen/Quantixkvm/auth/v1/auth_service_pb';
+import { useWho } from '@/api/session';
 import { Icon } from '@/ui/icons';
-import { problem } from '@/ui/toasts';
-import { paths } from './paths';
 
+const UserMenuList = lazy(() => import('./UserMenuList'));
 const ChangePasswordDialog = lazy(() => import('@/features/access/ChangePasswordDialog'));
 
 export function UserMenu(): ReactElement | null {
   const who = useWho();
-  const navigate = useNavigate();
-  const [open, setOpen] = useState(false);
+  const [asked, setAsked] = useState(false);
   const [changing, setChanging] = useState(false);
   if (who === undefined) return null;
-  const role = roleWord(who.role);
-  const mine = `?user=${encodeURIComponent(who.name)}`;
-  const demo = who.kind === Kind.DEMO;
+  const button = (
+    <button type="button" className="q-mast-button q-user" aria-haspopup="menu" aria-label={`${who.name}, ${roleWord(who.role)}`} onClick={() => setAsked(true)}>
+      <Icon name="user" />
+      <span className="q-wide q-user-name">{who.name}</span>
+      <span className="q-wide"><Icon name="down" size={12} /></span>
+    </button>
+  );
   return (
     <>
-      <Dropdown
-        isOpen={open}
-        onOpenChange={setOpen}
-        onSelect={() => setOpen(false)}
-        shouldFocusFirstItemOnOpen
-        popperProps={{ position: 'end', maxWidth: '20rem' }}
-        toggle={(ref) => (
-          <MenuToggle ref={ref} variant="plainText" size="sm" className="q-user" aria-label={`${who.name}, ${role}`} isExpanded={open} onClick={() => setOpen(!open)} icon={<Icon name="user" />}>
-            <span className="q-wide q-user-name">{who.name}</span>
-          </MenuToggle>
-        )}
-      >
-        <p className="q-user-who">
-          <strong className="q-cut">{who.name}</strong> <span className="q-tag">{role}</span>
-          {demo ? <span className="q-small">A demonstration: whoever opens it is its administrator, and nothing is kept.</span> : null}
-        </p>
-        <DropdownList>
-          <DropdownItem onClick={() => void navigate(paths.access('sessions', demo ? '' : mine))}>My sessions</DropdownItem>
-          <DropdownItem onClick={() => void navigate(paths.access('tokens', demo ? '' : mine))}>My API tokens</DropdownItem>
-          {who.kind === Kind.USER ? (
-            <>
-              <DropdownItem onClick={() => setChanging(true)}>Change password…</DropdownItem>
-              <DropdownItem onClick={() => void signOut().catch((thrown: unknown) => problem(toProblem(thrown)))}>Sign out</DropdownItem>
-            </>
-          ) : null}
-        </DropdownList>
-      </Dropdown>
+      {asked ? <Suspense fallback={button}><UserMenuList onChangePassword={() => setChanging(true)} /></Suspense> : button}
       {changing ? (
         <Suspense>
           <ChangePasswordDialog name={who.name} onClose={() => setChanging(false)} />

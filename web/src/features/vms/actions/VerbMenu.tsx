@@ -79,7 +79,7 @@ export function VerbMenu({ vm, onRun, onDeleted, word = <Icon name="more" />, st
             <DropdownItem isDanger={deletion.allowed} isAriaDisabled={!deletion.allowed} description={deletion.allowed ? undefined : deletion.reason} onClick={() => askDelete([vm], onDeleted)}>
               Delete…
             </DropdownItem>
-            <DropdownItem value={COPY} onClick={() => setCopying(true)}>
+            <DropdownItem value={COPY} isAriaDisabled={!VERBS.some((verb) => allowance(vm, verb.verb).allowed)} onClick={() => setCopying(true)}>
               Copy as curl…
             </DropdownItem>
           </>
