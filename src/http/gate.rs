@@ -3,6 +3,7 @@
 //! browser could command the VMs, by a name that it points at loopback.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -61,7 +62,9 @@ impl Gate {
         Self { hosts, ports: ports.into_iter().collect() }
     }
 
-    fn knows(&self, authority: &str) -> bool {
+    /// `here`: the address of ours that a connection came to. It may have come up after the start, and
+    /// no name that somebody else points at it reads like it.
+    fn knows(&self, authority: &str, here: Option<IpAddr>) -> bool {
         let (host, port) = split(authority);
         let port_is_ours = match port {
             None => true,
@@ -69,14 +72,19 @@ impl Gate {
                 port.parse::<u16>().is_ok_and(|number| self.ports.contains(&number) && port == number.to_string())
             }
         };
-        port_is_ours && self.hosts.contains(&host.to_ascii_lowercase())
+        let is_here = || match here {
+            Some(IpAddr::V4(here)) => host == here.to_string(),
+            Some(IpAddr::V6(here)) => host == format!("[{here}]"),
+            None => false,
+        };
+        port_is_ours && (self.hosts.contains(&host.to_ascii_lowercase()) || is_here())
     }
 
     /// Whether a request with this target and these headers may pass.
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, scheme: Scheme, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn check(&self, scheme: Scheme, here: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => Some(host.to_str().map_err(|_| Refusal::NoHost)?),
@@ -90,7 +98,7 @@ impl Gate {
             (None, Some(authority)) => authority,
             (None, None) => return Err(Refusal::NoHost),
         };
-        if !self.knows(host) {
+        if !self.knows(host, here) {
             return Err(Refusal::OtherHost(crate::model::id::clip(host, 100)));
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -128,14 +136,15 @@ fn split(authority: &str) -> (&str, Option<&str>) {
 
 /// The layer.
 pub async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let kind = request.extensions().get::<Connection>().map(|connection| connection.kind);
-    let scheme = match kind {
+    let connection = request.extensions().get::<Connection>();
+    let here = connection.and_then(|connection| connection.here);
+    let scheme = match connection.map(|connection| connection.kind) {
         // By the API socket there are no names and no browsers.
         Some(Kind::Socket) => return next.run(request).await,
         Some(Kind::Tls) => Scheme::Https,
         Some(Kind::Loopback | Kind::Clear) | None => Scheme::Http,
     };
-    let refusal = match gate.check(scheme, request.uri(), request.headers()) {
+    let refusal = match gate.check(scheme, here, request.uri(), request.headers()) {
         Ok(()) => return next.run(request).await,
         Err(refusal) => refusal,
     };
@@ -179,7 +188,7 @@ mod tests {
                 axum::http::HeaderValue::from_bytes(value.as_bytes()).expect("a header's value"),
             );
         }
-        gate().check(Scheme::Http, &Uri::from_static("/x"), &map)
+        gate().check(Scheme::Http, None, &Uri::from_static("/x"), &map)
     }
 
     #[test]
@@ -250,11 +259,36 @@ mod tests {
         assert_eq!(
             gate().check(
                 Scheme::Http,
+                None,
                 &Uri::from_static("http://evil.example/x"),
                 &[(header::HOST, "localhost".parse().expect("a value"))].into_iter().collect()
             ),
             Err(Refusal::NoHost)
         );
+    }
+
+    #[test]
+    fn the_address_that_was_come_to_passes_however_new_it_is() {
+        let at = |here: &str, host: &str| {
+            let headers = [(header::HOST, host.parse().expect("a value"))].into_iter().collect();
+            gate().check(Scheme::Https, Some(here.parse().expect("an address")), &Uri::from_static("/x"), &headers)
+        };
+        for (here, host) in [
+            ("198.51.100.7", "198.51.100.7:8080"),
+            ("198.51.100.7", "198.51.100.7"),
+            ("2001:db8::77", "[2001:db8::77]:8080"),
+        ] {
+            assert_eq!(at(here, host), Ok(()), "{host}");
+        }
+        for (here, host) in [
+            ("198.51.100.7", "198.51.100.8:8080"),
+            ("198.51.100.7", "198.51.100.7:9090"),
+            ("198.51.100.7", "198.51.100.7.evil.example"),
+            ("198.51.100.7", "[::ffff:198.51.100.7]"),
+            ("2001:db8::77", "2001:db8::77"),
+        ] {
+            assert!(at(here, host).is_err(), "{host} passed at {here}");
+        }
     }
 
     proptest::proptest! {
@@ -274,7 +308,7 @@ mod tests {
             if with_origin && let Ok(value) = axum::http::HeaderValue::from_bytes(&origin) {
                 map.insert(header::ORIGIN, value);
             }
-            if gate().check(Scheme::Http, &Uri::from_static("/x"), &map).is_ok() {
+            if gate().check(Scheme::Http, None, &Uri::from_static("/x"), &map).is_ok() {
                 let host = String::from_utf8(host.0).expect("ours are text").to_ascii_lowercase();
                 let name = host.strip_suffix(":8080").unwrap_or(&host);
                 proptest::prop_assert!(NAMES.contains(&name), "{} passed", host);

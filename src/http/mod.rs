@@ -19,6 +19,7 @@ mod page;
 pub mod serve;
 pub mod tls;
 mod watch_rpc;
+mod whole;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -96,6 +97,7 @@ pub fn router(surface: Surface) -> Router {
     router
         .fallback(fallback)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(whole::whole))
         .layer(middleware::from_fn_with_state(Arc::new(surface.identity), identity::identify))
         .layer(middleware::from_fn(dress))
         .layer(middleware::from_fn_with_state(Arc::new(surface.gate), gate::guard))

@@ -59,6 +59,8 @@ pub struct Connection {
     pub origin: Origin,
     /// Without its port; of the API socket, "socket".
     pub address: Arc<str>,
+    /// The address of ours that it came to; of the API socket none.
+    pub here: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,10 +155,17 @@ impl ApiSocket {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let socket = Self { listener, path: path.to_owned() };
         // Made by our umask for us alone, and opened to the group once it is the group's.
-        let mode = match group {
-            Some(group) => {
-                std::os::unix::fs::chown(path, None, Some(group)).map_err(failed)?;
-                0o660
+        let given = group.map(|group| std::os::unix::fs::chown(path, None, Some(group)));
+        let mode = match given {
+            Some(Ok(())) => 0o660,
+            Some(Err(error)) => {
+                tracing::warn!(
+                    %error,
+                    socket = %path.display(),
+                    "the API socket cannot be given to its group, and is root's and the service's alone; is the \
+                     service's user a member of the group?"
+                );
+                0o600
             }
             None => 0o600,
         };
@@ -258,6 +267,7 @@ async fn accept_tcp(serving: Arc<Serving>, listener: TcpListener) {
             kind: if near { Kind::Loopback } else { Kind::Clear },
             origin: if is_root { Origin::LocalRoot } else { Origin::Stranger },
             address: peer.ip().to_canonical().to_string().into(),
+            here: Some(here.ip()),
         };
         let task = tcp(Arc::clone(&serving), socket, connection, permit);
         serving.connections.spawn(task);
@@ -306,7 +316,8 @@ async fn accept_api(serving: Arc<Serving>, api: ApiSocket) {
 async fn unix(serving: Arc<Serving>, socket: UnixStream) {
     let Ok(who) = socket.peer_cred() else { return };
     let name = (serving.door.user_name)(who.uid()).unwrap_or_else(|| format!("uid-{}", who.uid()));
-    let connection = Connection { kind: Kind::Socket, origin: Origin::Socket { name }, address: "socket".into() };
+    let connection =
+        Connection { kind: Kind::Socket, origin: Origin::Socket { name }, address: "socket".into(), here: None };
     requests(&serving, socket, connection).await;
 }
 

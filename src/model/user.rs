@@ -3,7 +3,7 @@
 
 use super::access::{Quota, Role};
 use super::id::{SessionId, UserId};
-use super::validate::Violation;
+use super::validate::{Violation, quoted};
 use super::vm::Moment;
 
 /// The hash of a secret of 256 random bits, for which one round of SHA-256 is enough.
@@ -73,6 +73,10 @@ pub struct AuditEntry {
     pub request_id: String,
 }
 
+/// How callers are named that are no users.
+pub const LOCAL_ROOT: &str = "local-root";
+pub const DEMO: &str = "demo";
+
 /// The rule for names of users.
 ///
 /// # Errors
@@ -81,16 +85,20 @@ pub fn check_user_name(field: &str, name: &str) -> Result<(), Violation> {
     let fine = (1..=NAME_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
         && name.as_bytes()[0].is_ascii_alphanumeric();
-    if fine {
-        return Ok(());
+    if !fine {
+        return Err(Violation::new(
+            field,
+            format!(
+                "must be 1-{NAME_MAX} letters, digits, \".\", \"-\" or \"_\", a letter or digit first; it is {}",
+                quoted(name)
+            ),
+        ));
     }
-    Err(Violation::new(
-        field,
-        format!(
-            "must be 1-{NAME_MAX} letters, digits, \".\", \"-\" or \"_\", a letter or digit first; it is \"{}\"",
-            super::id::clip(name, NAME_MAX)
-        ),
-    ))
+    // In events and in the audit log nobody is to pass for them.
+    if [LOCAL_ROOT, DEMO].iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
+        return Err(Violation::new(field, format!("{} is how a caller is called that is no user", quoted(name))));
+    }
+    Ok(())
 }
 
 /// The rule for passwords; the sentence never holds the password.
@@ -114,7 +122,7 @@ mod tests {
         for name in ["a", "root", "alice.b-c_d", "7"] {
             assert!(check_user_name("name", name).is_ok(), "{name}");
         }
-        for name in ["", "-a", ".a", "a b", "a\n", "é", "a/b", &"x".repeat(65)] {
+        for name in ["", "-a", ".a", "a b", "a\n", "é", "a/b", "local-root", "Demo", &"x".repeat(65)] {
             assert!(check_user_name("name", name).is_err(), "{name}");
         }
         assert!(check_password("password", "0123456789").is_ok());

@@ -61,7 +61,7 @@ pub fn quoted(value: &str) -> String {
     format!("\"{}\"", shown.replace("\\\"", "\""))
 }
 
-/// A name of ours: 1-255 ASCII letters, digits, `-`, `_`, the first one a letter or digit.
+/// A name of ours: 1-255 ASCII letters, digits, `-`, `_`, the first one a letter or digit, and no UUID.
 #[must_use]
 pub fn name(value: &str, field: &str) -> Option<Violation> {
     let length = value.chars().count();
@@ -81,6 +81,10 @@ pub fn name(value: &str, field: &str) -> Option<Violation> {
     }
     if !value.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return wrong(format!("must begin with a letter or a digit; {} does not", quoted(value)));
+    }
+    // `virsh start NAME` would look for another VM by it.
+    if uuid::Uuid::try_parse(value).is_ok() {
+        return wrong(format!("must not read like a UUID, which is how VMs are told apart; {} does", quoted(value)));
     }
     None
 }
@@ -153,7 +157,7 @@ pub fn labels_at(labels: &BTreeMap<String, String>, field: &str) -> Vec<Violatio
         if length == 0 || length > LABEL_KEY_MAX {
             found.push(Violation::new(&at, format!("the key must have 1-{LABEL_KEY_MAX} characters; it has {length}")));
         } else {
-            found.extend(text(key, &at, LABEL_KEY_MAX));
+            found.extend(line(key, &at, LABEL_KEY_MAX));
         }
         found.extend(text(value, &at, LABEL_VALUE_MAX));
     }

@@ -13,6 +13,7 @@ mod many;
 mod page;
 mod reads;
 mod report;
+mod token;
 mod verbs;
 mod watch;
 
@@ -21,7 +22,7 @@ use report::Report;
 /// One measurement: its goals' names and what measures them.
 type Measure = (&'static [&'static str], fn(&mut Report));
 
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; 10] = [
     (&["P1", "P2", "P7", "P8", "P14"], reads::measure),
     (&["P3", "P4", "P5"], verbs::measure),
     (&["P6"], watch::measure),
@@ -30,6 +31,7 @@ const MEASURES: [Measure; 9] = [
     (&["P11"], page::measure),
     (&["P13"], console::measure),
     (&["past"], history::measure),
+    (&["who"], token::measure),
     (&["size"], size),
 ];
 

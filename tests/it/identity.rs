@@ -436,3 +436,66 @@ async fn guessing_is_slowed_down_and_written_down() {
     server.ok("RevokeSession", json!({ "id": other["session"]["id"] })).await;
     assert_eq!(server.call_as(Some(&text(&other["accessToken"])), "WhoAmI", json!({})).await.status, 401);
 }
+
+/// Secrets are planted, used well and badly, and then looked for wherever the server speaks.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_told_to_nobody() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let data = home.path().join("data");
+    let mut server = Server::start(Some(&data), &TEST).await;
+    let viewer = server.token_of("ann", "VIEWER").await;
+    let (_, session, cookie) = login(&server, "ann", PASSWORD).await;
+    let access = text(&session["accessToken"]);
+    let cookie = cookie.expect("a cookie");
+    let cookie = cookie.split(['=', ';']).nth(1).expect("a value").to_owned();
+    let (secret, guess) = ("a planted password", "a planted guess");
+    server.ok("UpdateUser", json!({ "id": "ann", "password": secret })).await;
+    login(&server, "ann", guess).await;
+    let wrong = json!({ "oldPassword": guess, "newPassword": secret });
+    server.call_as(Some(&viewer), "ChangePassword", wrong).await;
+    server.call_as(None, "SetUp", json!({ "code": guess, "name": "eve", "password": guess })).await;
+    let bodies = [
+        json!({ "name": "x", "password": secret, "role": 7 }),
+        json!({ "name": "a b", "password": secret }),
+        json!({ "password": { "a": secret } }),
+    ];
+    for body in bodies {
+        server.call("CreateUser", body).await;
+    }
+    server.call_as(Some(&format!("{viewer}x")), "ListVMs", json!({})).await;
+    by_cookie(&server, &format!("__Host-quantixkvm={cookie}x"), "WhoAmI").await;
+
+    // A token's id is no secret; what follows it is.
+    let tail = |token: &str| token.rsplit('_').next().unwrap_or_default().to_owned();
+    let own = server.token.clone().expect("a token");
+    let planted =
+        [secret, guess, PASSWORD, &tail(&viewer), &tail(&own), access.rsplit('.').next().unwrap_or_default(), &cookie];
+    let mut said = vec![("the log", server.log())];
+    for (what, token, method) in [
+        ("the audit log", &own, "ListAuditEntries"),
+        ("users", &own, "ListUsers"),
+        ("tokens", &own, "ListTokens"),
+        ("sessions", &own, "ListSessions"),
+        ("a viewer's tokens", &viewer, "ListTokens"),
+        ("a viewer's VMs", &viewer, "ListVMs"),
+        ("a viewer's events", &viewer, "ListEvents"),
+        ("a viewer's operations", &viewer, "ListOperations"),
+        ("a viewer's nodes", &viewer, "ListNodes"),
+    ] {
+        let answer = server.call_as(Some(token), method, json!({ "pageSize": 1000 })).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.body);
+        said.push((what, answer.body.to_string()));
+    }
+    let metrics = server.http.get(format!("{}/metrics", server.url)).send().await.expect("metrics");
+    said.push(("metrics", metrics.text().await.expect("text")));
+    server.terminate();
+    for file in ["state.redb", "metrics.redb"] {
+        said.push((file, String::from_utf8_lossy(&std::fs::read(data.join(file)).expect("a file")).into_owned()));
+    }
+    for (place, all) in &said {
+        for secret in planted {
+            assert!(!all.contains(secret), "{place} holds {secret:?}");
+        }
+    }
+    println!("planted secrets: {} looked for in {} places, found 0 times", planted.len(), said.len());
+}

@@ -4,6 +4,7 @@ mod backup;
 mod console;
 mod events;
 mod hostile_requests;
+mod hostile_table;
 mod house;
 mod identity;
 mod lists;

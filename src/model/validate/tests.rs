@@ -28,12 +28,14 @@ fn asked(edit: impl FnOnce(&mut VmSpec)) -> Vec<String> {
     vm_create("web-1", "", &BTreeMap::new(), &spec).into_iter().map(|violation| violation.field).collect()
 }
 
+const UUID: &str = "00000000-0000-4000-8000-0000000000aa";
+
 #[test]
 fn names() {
     for fine in ["a", "9", "web-1", "A_b-C", &"x".repeat(255)] {
         assert_eq!(name(fine, "name"), None, "{fine}");
     }
-    for bad in ["", "-a", "_a", "a b", "a.b", "ä", "a/b", "../x", "a\n", "a\0", "<a>", &"x".repeat(256)] {
+    for bad in ["", "-a", "_a", "a b", "a.b", "ä", "a/b", "../x", "a\n", "a\0", "<a>", &"x".repeat(256), UUID] {
         let violation = name(bad, "name").unwrap_or_else(|| panic!("{bad:?} was taken for a name"));
         assert_eq!(violation.field, "name");
         assert!(violation.description.chars().count() < 160, "{violation}");

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::access::{Need, Privilege, Quota, Rights, Role};
 use crate::model::id::{SessionId, UserId};
-use crate::model::user::{SecretHash, SessionRecord, TokenRecord, UserRecord};
+use crate::model::user::{DEMO, LOCAL_ROOT, SecretHash, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::Moment;
 use crate::store::{Store, StoreError};
 
@@ -131,8 +131,8 @@ impl Principal {
     #[must_use]
     pub fn name(&self) -> &str {
         match &self.who {
-            Who::LocalRoot => "local-root",
-            Who::Demo => "demo",
+            Who::LocalRoot => LOCAL_ROOT,
+            Who::Demo => DEMO,
             Who::Socket(name) | Who::User { name, .. } => name,
         }
     }
