@@ -9,6 +9,7 @@ import { RelativeTime } from '@/ui/time';
 import { AutostartFact } from './AutostartFact';
 import { InlineEdit } from './InlineEdit';
 import { labelsOf, labelsText } from './labels_text';
+import { ProtectionFact } from './ProtectionFact';
 import { SizeFact } from './SizeFact';
 import { firmwareWord, machineWord, ORIGINS, osWord } from './spec_words';
 
@@ -87,6 +88,7 @@ export function FactsCard({ vm }: { vm: VirtualMachine }): ReactElement {
         />
         <SizeFact vm={vm} />
         <AutostartFact vm={vm} />
+        <ProtectionFact vm={vm} />
         <Fact label="Guest system">{osWord(vm)}</Fact>
         <Fact label="Machine">{machineWord(vm)}, {firmwareWord(vm)}</Fact>
         <Fact label="Origin">{ORIGINS[vm.origin]}, <RelativeTime at={vm.createdAt} /></Fact>
