@@ -8,7 +8,9 @@ use quantixkvm::store::Store;
 
 use crate::report::Report;
 
-const TOKENS: usize = 1000;
+const USERS: usize = 10;
+/// Of each user, who may have no more.
+const TOKENS: usize = 100;
 const CHECKS: u32 = 100_000;
 const PASSWORD: &str = "correct horse";
 
@@ -16,21 +18,24 @@ pub fn measure(report: &mut Report) {
     let store = Store::in_memory().expect("a store in memory");
     let auth = AuthService::open(store, None, "bench".to_owned(), Door::Guarded).expect("it opens");
     let root = Principal::by_connection(Who::LocalRoot, "");
-    let user = || NewUser {
-        name: "bench".to_owned(),
+    let user = |name: &str| NewUser {
+        name: name.to_owned(),
         password: PASSWORD.to_owned(),
         role: Role::Operator,
         quota: Quota::default(),
     };
     let (secret, session) = crate::run(async {
-        auth.user_create(user()).await.expect("a user");
         let mut last = String::new();
-        for number in 0..TOKENS {
-            let made = auth.token_create(&root, format!("token {number}"), None, 0, "bench").await;
-            last = made.expect("a token").2;
+        for number in 0..USERS {
+            let name = format!("bench-{number}");
+            auth.user_create(user(&name)).await.expect("a user");
+            for number in 0..TOKENS {
+                let made = auth.token_create(&root, format!("token {number}"), None, 0, &name).await;
+                last = made.expect("a token").2;
+            }
         }
         let client = Client { address: "192.0.2.1", user_agent: "bench" };
-        (last, auth.login("bench", PASSWORD.to_owned(), client).await.expect("a session"))
+        (last, auth.login("bench-0", PASSWORD.to_owned(), client).await.expect("a session"))
     });
     let limit = Duration::from_micros(50);
     for (what, authorization, cookie) in [
