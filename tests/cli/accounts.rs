@@ -380,13 +380,17 @@ async fn without_a_server_or_without_the_right_it_is_said_what_to_do() {
 
     // Another user, where we may become one; else a socket that is closed to us, too.
     let server = Server::on(TEST).await;
-    let mut program = Command::new(BINARY);
+    // Of its own: the other user may not be let into where this tree lies.
+    let copy = tempfile::tempdir().expect("a directory");
+    let path = copy.path().join("quantixkvm");
+    std::fs::copy(BINARY, &path).expect("a copy");
+    let mut program = Command::new(&path);
     program.args(["user", "list", "--socket", &server.socket().display().to_string()]);
     if rustix::process::geteuid().is_root() {
         // The way to the socket is open; the socket is not.
         let open = std::fs::Permissions::from_mode(0o711);
         let above = server.data_dir.parent().expect("its home");
-        for directory in [above, &server.data_dir] {
+        for directory in [above, &server.data_dir, copy.path()] {
             std::fs::set_permissions(directory, open.clone()).expect("a mode");
         }
         program.uid(NOBODY).gid(NOBODY);
