@@ -109,7 +109,7 @@ fn hung_and_let_go() {
     println!("the last call was let go after {:?}", begun.elapsed());
     live.forget();
     signal(pid, "CONT");
-    let took = live.hear("back", 3, is_connected);
+    let took = live.hear("back", 15, is_connected);
     println!("back {took:?} after it went on");
     wait("it lists", 5, || live.libvirt.list().is_ok_and(|all| all.iter().any(|vm| vm.id == definition.id)));
     live.forget();
