@@ -20,14 +20,10 @@ use connectrpc::ConnectError;
 use http_body_util::{BodyExt as _, Limited};
 
 use crate::model::access::{Need, Privilege};
-use crate::service::auth::{AuthService, CallerAddress, Origin, Principal, Shown};
+use crate::service::auth::{AuthService, COOKIE, CallerAddress, Origin, Principal, Shown};
 use crate::service::error::ServiceError;
 
 use super::serve::{Connection, Kind};
-
-/// The session's cookie. The prefix makes browsers take it from this host alone, over TLS (or on
-/// localhost), for every path.
-pub const COOKIE: &str = "__Host-quantixkvm";
 
 /// Headers that plain curl on the host does not send, and browsers and proxies do.
 const NOT_PLAIN: [&str; 8] =

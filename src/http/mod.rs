@@ -1,11 +1,13 @@
 //! Everything on the one port: RPC, the page, health, metrics. Thin: the answers come from below.
 //!
 //! ```text
-//! connection ──► gate (Host, Origin) ──► request id ──► panic net ──► /<Service>/<Method>  rpc
-//!                                                                     /healthz /readyz /metrics
-//!                                                                     /live  WebSocket of a page
-//!                                                                     /consoles/<VM>/…  WebSockets
-//!                                                                     anything else by GET: the page
+//! connection ──► gate (Host, Origin) ──► request id ──► who, and may they ──► panic net ─┐
+//! ┌───────────────────────────────────────────────────────────────────────────────────────┘
+//! └─► /<Service>/<Method>  rpc
+//!     /healthz /readyz /metrics
+//!     /live  WebSocket of a page
+//!     /consoles/<VM>/…  WebSockets
+//!     anything else by GET: the page
 //! ```
 
 mod certificate;

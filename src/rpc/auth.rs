@@ -9,7 +9,7 @@ use quantixkvm_proto::Quantixkvm::auth::v1 as wire;
 use crate::model::access::{Need, Quota, Role};
 use crate::model::user::{AuditEntry, SessionRecord, TokenRecord, UserRecord};
 use crate::model::vm::Moment;
-use crate::service::auth::{AuditFilter, NumberedEntry};
+use crate::service::auth::{AuditFilter, COOKIE, NumberedEntry};
 use crate::service::auth::{AuthService, Client, NewUser, Principal, SignedIn, UserChange, Via, Who};
 use crate::service::error::ServiceError;
 use crate::service::paging;
@@ -21,8 +21,6 @@ use super::{RpcState, access};
 
 pub(super) struct Auth(pub RpcState);
 
-/// The session's cookie, as a browser keeps it.
-const COOKIE: &str = "__Host-quantixkvm";
 /// Lines of the audit log that are read at a time for an export.
 const EXPORT_AT_ONCE: usize = 500;
 
@@ -180,22 +178,7 @@ fn proven<'a, T>(name: &'a str, done: &Result<T, ConnectError>) -> &'a str {
 impl Auth {
     /// A line of the audit log for what was asked by `who` of `resource`.
     fn audit<T>(&self, ctx: &RequestContext, who: &str, resource: &str, done: &Result<T, ConnectError>) {
-        let caller = ctx.extensions().get::<Principal>();
-        let (code, message) = match done {
-            Ok(_) => ("ok", String::new()),
-            Err(error) => (error.code.as_str(), error.message.clone().unwrap_or_default()),
-        };
-        self.0.auth.audit.record(AuditEntry {
-            at: Moment::now(),
-            user: caller.map_or(who, Principal::name).to_owned(),
-            via: caller.map_or("", Principal::via_word).to_owned(),
-            address: access::address(ctx),
-            method: ctx.path().unwrap_or_default().trim_start_matches('/').to_owned(),
-            resource: crate::model::id::clip(resource, 100),
-            code: code.to_owned(),
-            message,
-            request_id: request_id(ctx).to_owned(),
-        });
+        super::calls::record(&self.0, ctx, who, resource, done);
     }
 
     async fn audited<T: Send + 'static>(

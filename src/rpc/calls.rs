@@ -46,7 +46,7 @@ fn resource_in(request: &serde_json::Value) -> String {
     ["id", "vmId", "nodeId", "hostname", "name"]
         .iter()
         .find_map(|key| request.get(key)?.as_str().filter(|text| !text.is_empty()))
-        .map(|text| clip(text, RESOURCE_MAX))
+        .map(str::to_owned)
         .unwrap_or_default()
 }
 
@@ -114,26 +114,33 @@ where
     Fut: Future<Output = Result<A, ServiceError>> + Send + 'static,
 {
     let done = once(state, ctx, request, work, answer, reread).await;
-    if let Ok(who) = caller_of(ctx) {
+    if caller_of(ctx).is_ok() {
         let about = serde_json::to_value(request).map(|request| resource_in(&request)).unwrap_or_default();
-        record(state, ctx, who, about, &done);
+        record(state, ctx, "", &about, &done);
     }
     done
 }
 
-/// A line of the audit log.
-fn record<W>(state: &RpcState, ctx: &RequestContext, who: &Principal, about: String, done: &Result<W, ConnectError>) {
+/// A line of the audit log, of `unknown` where the caller has shown nothing.
+pub(super) fn record<W>(
+    state: &RpcState,
+    ctx: &RequestContext,
+    unknown: &str,
+    about: &str,
+    done: &Result<W, ConnectError>,
+) {
+    let caller = ctx.extensions().get::<Principal>();
     let (code, message) = match done {
         Ok(_) => ("ok", String::new()),
         Err(error) => (error.code.as_str(), error.message.clone().unwrap_or_default()),
     };
     state.auth.audit.record(AuditEntry {
         at: Moment::now(),
-        user: who.name().to_owned(),
-        via: who.via_word().to_owned(),
-        address: who.address.clone(),
+        user: caller.map_or(unknown, Principal::name).to_owned(),
+        via: caller.map_or("", Principal::via_word).to_owned(),
+        address: super::access::address(ctx),
         method: ctx.path().unwrap_or_default().trim_start_matches('/').to_owned(),
-        resource: about,
+        resource: clip(about, RESOURCE_MAX),
         code: code.to_owned(),
         message,
         request_id: request_id(ctx).to_owned(),

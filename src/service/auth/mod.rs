@@ -110,6 +110,10 @@ pub enum Holder {
     Token(String),
 }
 
+/// The session's cookie. The prefix makes browsers take it from this host alone, over TLS (or on
+/// localhost), for every path.
+pub const COOKIE: &str = "__Host-quantixkvm";
+
 /// What whoever is cut off is told.
 pub const SIGNED_OUT: &str = "your session has ended or may do less than before; sign in again";
 
